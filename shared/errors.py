@@ -9,6 +9,7 @@ class BrainScanError(Exception):
     """
 
     code = "INTERNAL_SERVER_ERROR"
+    retryable = False  # True: the cause may pass, another attempt of a job makes sense
 
 
 class ValidationError(BrainScanError):
@@ -63,6 +64,7 @@ class ServiceUnavailableError(BrainScanError):
     """A service that is needed right now does not answer; trying again later may succeed."""
 
     code = "SERVICE_UNAVAILABLE"
+    retryable = True
 
 
 class StorageError(ServiceUnavailableError):
@@ -73,6 +75,7 @@ class ObjectNotFoundError(StorageError):
     """The store has no object under this key; trying again will not help."""
 
     code = "NOT_FOUND_ERROR"
+    retryable = False
 
 
 class ModelFileError(BrainScanError):

@@ -30,8 +30,10 @@ class Settings(BaseSettings):
     flask_env: Literal["development", "production"] = Field(
         "development", description="production refuses development secrets and debug mode"
     )
-    flask_debug: bool = Field(False, description="Flask's debug mode; refused in production")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line")
+    flask_debug: bool = Field(default=False, description="Flask's debug mode; refused in production")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe log line"
+    )
     secret_key: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="signs image links; 32 random characters or more"
     )
@@ -46,17 +48,22 @@ class Settings(BaseSettings):
     db_pool_size: int = Field(8, ge=1, le=100, description="connections that each process keeps at most")
 
     # Redis
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="broker of the wake-up messages")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="broker of the wake-up messages"
+    )
 
     # Storage
-    image_folder: Path = Field(Path(".local/images"), description="local store of originals, heatmaps, overlays")
+    image_folder: Path = Field(
+        Path(".local/images"), description="local store of originals, heatmaps, overlays"
+    )
     report_folder: Path = Field(Path("reports"), description="local store of PDF reports")
     link_seconds: int = Field(3600, ge=30, description="how long a signed image link works")
     public_url: str = Field("", description="base URL of the API in links; empty: taken from the request")
 
     # Requests
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("http://localhost:3000", "http://127.0.0.1:3000"), description="allowed browser origins, comma separated"
+        ("http://localhost:3000", "http://127.0.0.1:3000"),
+        description="allowed browser origins, comma separated",
     )
     max_content_length: int = Field(16 * 1024 * 1024, ge=1024, description="largest request in bytes")
     max_files_per_upload: int = Field(200, ge=1, description="most files in one upload request")
@@ -65,6 +72,11 @@ class Settings(BaseSettings):
     max_wait_seconds: float = Field(25, ge=0, description="cap of `Prefer: wait=N` and `?wait=N`")
     upload_wait_seconds: float = Field(0, ge=0, description="wait for clients that send no `Prefer`")
     session_hours: float = Field(12, gt=0, description="how long a login lasts")
+    admin_password: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="password of the admin that `api.cli add-admin` makes; empty: generated",
+    )
 
     # Workers
     worker_role: Literal["scan", "report"] = Field(
@@ -74,10 +86,13 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the model runs")
     batch_size: int = Field(16, ge=1, le=1024, description="most images in one forward pass")
     io_threads: int = Field(4, ge=1, le=64, description="threads that fetch, draw and store beside the model")
-    torch_threads: int = Field(0, ge=0, le=256, description="CPU threads of the model; 0: PyTorch's choice")
-    lease_seconds: float = Field(60, ge=2, description="silence after which a running job is taken from its worker")
+    lease_seconds: float = Field(
+        60, ge=2, description="silence after which a running job is taken from its worker"
+    )
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a job before it fails for good")
-    retry_seconds: float = Field(5, ge=0, description="pause before the second attempt; doubles with each further")
+    retry_seconds: float = Field(
+        5, ge=0, description="pause before the second attempt; doubles with each further"
+    )
     drain_seconds: float = Field(30, ge=1, description="how long one task drains the backlog before it ends")
     sweep_seconds: float = Field(5, gt=0, description="how often leases and forgotten rows are looked for")
 
@@ -92,7 +107,9 @@ class Settings(BaseSettings):
     def _split_origins(cls, values: dict[str, object]) -> dict[str, object]:
         origins = values.get("cors_origins")
         if isinstance(origins, str):
-            values["cors_origins"] = tuple(part.strip().rstrip("/") for part in origins.split(",") if part.strip())
+            values["cors_origins"] = tuple(
+                part.strip().rstrip("/") for part in origins.split(",") if part.strip()
+            )
         return values
 
     @model_validator(mode="after")

@@ -1,0 +1,6 @@
+"""Stores of objects: the contract, then one vendor per file."""
+
+from shared.storage.contract import ObjectStore
+from shared.storage.local import LocalStore
+
+__all__ = ["LocalStore", "ObjectStore"]

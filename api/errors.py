@@ -1,0 +1,108 @@
+"""Domain error -> status and JSON body. The only such place."""
+
+from flask import Flask, Response, g, jsonify
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from shared.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    BrainScanError,
+    ConflictError,
+    FileUploadError,
+    ModelPredictionError,
+    NotFoundError,
+    ObjectNotFoundError,
+    ServiceUnavailableError,
+    ValidationError,
+)
+from shared.logs import get_logger
+
+RETRY_AFTER_S = 5
+STATUS_OF: tuple[tuple[type[BrainScanError], int], ...] = (  # the first match counts: special before general
+    (ObjectNotFoundError, 404),
+    (ValidationError, 400),
+    (FileUploadError, 400),
+    (AuthenticationError, 401),
+    (AuthorizationError, 403),
+    (NotFoundError, 404),
+    (ConflictError, 409),
+    (ModelPredictionError, 500),
+    (ServiceUnavailableError, 503),
+)
+CODE_OF_STATUS = {
+    400: "VALIDATION_ERROR",
+    401: "AUTHENTICATION_ERROR",
+    403: "AUTHORIZATION_ERROR",
+    404: "NOT_FOUND_ERROR",
+    409: "CONFLICT_ERROR",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMITED",
+    500: "INTERNAL_SERVER_ERROR",
+    503: "SERVICE_UNAVAILABLE",
+}
+
+log = get_logger(__name__)
+
+
+def register_error_handlers(app: Flask) -> None:
+    """Make every way in which a request can fail end in the one error shape."""
+    app.register_error_handler(BrainScanError, _domain_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(SQLAlchemyError, _database_error)
+    app.register_error_handler(Exception, _unexpected_error)
+
+
+def error_body(message: str, code: str, field: str | None = None) -> dict[str, object]:
+    body: dict[str, object] = {"success": False, "error": message, "code": code}
+    if field is not None:
+        body["field"] = field
+    return body
+
+
+def _answer(status: int, message: str, code: str, field: str | None = None) -> Response:
+    response = jsonify(error_body(message, code, field))
+    response.status_code = status
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def _domain_error(error: BrainScanError) -> Response:
+    status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
+    field = error.field if isinstance(error, ValidationError) else None
+    return _answer(status, str(error), error.code, field)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    response = _answer(status, _sentence(status, error), CODE_OF_STATUS.get(status, f"HTTP_{status}"))
+    for name, value in error.get_headers():
+        if name in ("Allow", "Location", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _sentence(status: int, error: HTTPException) -> str:
+    if status == 413:
+        return "The request is too large. Send fewer or smaller files at once."
+    if status == 404:
+        return "There is nothing at this address."
+    return error.description or "The request could not be handled."
+
+
+def _database_error(error: SQLAlchemyError) -> Response:
+    log.error("database error", cause=type(error).__name__, exc_info=error)
+    if isinstance(error, OperationalError):
+        message = "The database does not answer right now. Nothing was changed; try again in a few seconds."
+        return _answer(503, message, "SERVICE_UNAVAILABLE")
+    return _answer(
+        500, f"The database refused the request. Quote {g.request_id} to support.", "DATABASE_ERROR"
+    )
+
+
+def _unexpected_error(error: Exception) -> Response:
+    log.error("unexpected error", cause=type(error).__name__, exc_info=error)
+    message = f"Something went wrong on our side. Quote {g.request_id} to support."
+    return _answer(500, message, "INTERNAL_SERVER_ERROR")

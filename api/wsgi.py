@@ -1,0 +1,15 @@
+"""gunicorn's entry: settings -> services -> app. The only module that does something when imported."""
+
+import sys
+
+from api import create_app
+from shared.logs import configure_logging
+from shared.services import build_services
+from shared.settings import SettingsError, load_settings
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+configure_logging(settings.log_level)
+app = create_app(build_services(settings))

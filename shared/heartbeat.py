@@ -1,0 +1,28 @@
+"""Which workers are alive: they say so themselves. Functions take a session and never commit."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from shared.models import Worker
+
+BEAT_SECONDS = 5.0
+SILENT_AFTER_S = 30.0
+
+
+def beat(session: Session, name: str, role: str, device: str, model: str | None) -> None:
+    """Write or refresh a worker's row."""
+    values = {"role": role, "device": device, "model": model, "last_seen_at": func.now()}
+    session.execute(
+        insert(Worker)
+        .values(name=name, **values)
+        .on_conflict_do_update(index_elements=[Worker.name], set_=values)
+    )
+
+
+def roles_alive(session: Session) -> set[str]:
+    """Roles of which at least one worker was seen lately."""
+    cutoff = func.now() - timedelta(seconds=SILENT_AFTER_S)
+    return set(session.scalars(select(Worker.role).where(Worker.last_seen_at > cutoff).distinct()))

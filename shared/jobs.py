@@ -1,0 +1,281 @@
+"""Every change of a job's state.
+
+Functions take a session and never commit: the caller's transaction makes the change true. Time is Postgres'
+time, never a worker's clock. A worker's write counts only while the row is running under the worker's own
+attempt number (fencing), so a worker that was paused past its lease changes nothing when it wakes up.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, report_scans
+
+UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+WORKER_LOST = "WORKER_LOST"
+MAX_RETRY_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to work on a job: valid while the row is running under this attempt."""
+
+    job_id: uuid.UUID
+    subject_id: int  # scans.id or reports.id
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt ended without a result. `retry`: the cause may pass, so another attempt makes sense."""
+
+    claim: Claim
+    code: str
+    message: str
+    retry: bool = False
+
+
+def claim(
+    session: Session, kind: JobKind, owner: str, limit: int, lease_seconds: float, bulk_first: bool = False
+) -> list[Claim]:
+    """Take up to `limit` due jobs, oldest first, skipping rows that another worker is taking.
+
+    A job whose last attempt ended in a crash is taken alone: if it is what kills workers, it must not use
+    up its neighbours' attempts. Interactive jobs come first unless `bulk_first`.
+    """
+    ids = _due_ids(session, kind, limit=1, only=Job.crash_count > 0)
+    if not ids:
+        first, second = (Lane.BULK, Lane.INTERACTIVE) if bulk_first else (Lane.INTERACTIVE, Lane.BULK)
+        ids = _due_ids(session, kind, limit, only=and_(Job.lane == first, Job.crash_count == 0))
+        if len(ids) < limit:
+            only = and_(Job.lane == second, Job.crash_count == 0)
+            ids += _due_ids(session, kind, limit - len(ids), only)
+    if not ids:
+        return []
+    rows = session.execute(
+        update(Job)
+        .where(Job.id.in_(ids))
+        .values(
+            status=JobStatus.RUNNING,
+            stage="claimed",
+            attempt=Job.attempt + 1,
+            lease_owner=owner,
+            lease_until=func.now() + timedelta(seconds=lease_seconds),
+            started_at=func.coalesce(Job.started_at, func.now()),
+        )
+        .returning(Job.id, func.coalesce(Job.scan_id, Job.report_id), Job.attempt, Job.position)
+        .execution_options(synchronize_session=False)
+    ).all()
+    claims = [Claim(row[0], row[1], row[2]) for row in sorted(rows, key=lambda row: row.position)]
+    _log(session, claims, JobStatus.QUEUED, JobStatus.RUNNING, "claimed")
+    return claims
+
+
+def _due_ids(session: Session, kind: JobKind, limit: int, only: ColumnElement[bool]) -> list[uuid.UUID]:
+    query = (
+        select(Job.id)
+        .where(
+            Job.kind == kind, Job.status == JobStatus.QUEUED, Job.run_after <= func.now(), only, _is_ready()
+        )
+        .order_by(Job.position)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(session.scalars(query))
+
+
+def _is_ready() -> ColumnElement[bool]:
+    """A report waits until no scan that it covers is still being worked on."""
+    other = aliased(Job)
+    return or_(
+        Job.report_id.is_(None),
+        ~exists()
+        .where(report_scans.c.report_id == Job.report_id, report_scans.c.scan_id == other.scan_id)
+        .where(other.status.in_(UNFINISHED)),
+    )
+
+
+def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
+    """Jobs with the scan or report that they are about, by id; unknown ids are left out."""
+    query = select(Job).options(joinedload(Job.scan), joinedload(Job.report)).where(Job.id.in_(job_ids))
+    return {job.id: job for job in session.scalars(query)}
+
+
+def patient_of(job: Job) -> int | None:
+    """patients.id of a loaded job's subject."""
+    subject = job.scan or job.report
+    return subject.patient_id if subject else None
+
+
+def count_ahead(session: Session, job: Job) -> int:
+    """How many older jobs of the same kind and lane are still queued."""
+    query = select(func.count()).where(
+        Job.kind == job.kind,
+        Job.lane == job.lane,
+        Job.status == JobStatus.QUEUED,
+        Job.position < job.position,
+    )
+    return session.execute(query).scalar_one()
+
+
+def renew(session: Session, claims: Sequence[Claim], lease_seconds: float) -> None:
+    """Extend the lease of claims that are still valid."""
+    if claims:
+        session.execute(
+            update(Job)
+            .where(_holds(claims))
+            .values(lease_until=func.now() + timedelta(seconds=lease_seconds))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def succeed(session: Session, claims: Sequence[Claim]) -> list[Claim]:
+    """End jobs as succeeded. Returns the claims that were still valid: only their results may be kept."""
+    values = {"status": JobStatus.SUCCEEDED, "stage": "done", "error_code": None, "error_message": None}
+    return _end(session, claims, values, "succeeded")
+
+
+def fail(
+    session: Session, failures: Sequence[Failure], max_attempts: int, retry_seconds: float
+) -> list[Failure]:
+    """End attempts that failed: queued again after a pause that doubles, or failed for good.
+
+    Returns the failures that were final.
+    """
+    final = [f for f in failures if not f.retry or f.claim.attempt >= max_attempts]
+    for failure in failures:
+        cause = {"error_code": failure.code, "error_message": failure.message}
+        if failure in final:
+            _end(
+                session, [failure.claim], {"status": JobStatus.FAILED, "stage": "done", **cause}, failure.code
+            )
+            continue
+        pause = min(retry_seconds * 2 ** (failure.claim.attempt - 1), MAX_RETRY_SECONDS)
+        requeued = {"run_after": func.now() + timedelta(seconds=pause), **_unclaimed(), **cause}
+        _change(session, [failure.claim], requeued, JobStatus.QUEUED, failure.code)
+    return final
+
+
+def give_up_crashed(
+    session: Session, claims: Sequence[Claim], max_attempts: int, retry_seconds: float
+) -> None:
+    """Treat claims like those of a worker that died: retried alone, or failed when attempts are used up."""
+    _requeue_crashed(session, [c for c in claims if c.attempt < max_attempts], retry_seconds)
+    _end(session, [c for c in claims if c.attempt >= max_attempts], _lost(), WORKER_LOST)
+
+
+def expire_leases(session: Session, max_attempts: int, retry_seconds: float) -> int:
+    """Take jobs from workers whose lease ran out. Returns how many. Safe to run any number of times."""
+    rows = session.execute(
+        select(Job.id, func.coalesce(Job.scan_id, Job.report_id), Job.attempt)
+        .where(Job.status == JobStatus.RUNNING, Job.lease_until < func.now())
+        .with_for_update(skip_locked=True)
+    ).all()
+    give_up_crashed(session, [Claim(row[0], row[1], row[2]) for row in rows], max_attempts, retry_seconds)
+    return len(rows)
+
+
+def waiting_ids(
+    session: Session, kind: JobKind, lane: Lane, older_than_seconds: float, limit: int
+) -> list[uuid.UUID]:
+    """The oldest jobs that could run but have waited for a while: perhaps their wake-up was lost."""
+    cutoff = func.now() - timedelta(seconds=older_than_seconds)
+    return list(
+        session.scalars(
+            select(Job.id)
+            .where(Job.kind == kind, Job.lane == lane, Job.status == JobStatus.QUEUED)
+            .where(Job.run_after <= cutoff, _is_ready())
+            .order_by(Job.position)
+            .limit(limit)
+        )
+    )
+
+
+def _holds(claims: Iterable[Claim]) -> ColumnElement[bool]:
+    pairs = [(c.job_id, c.attempt) for c in claims]
+    return and_(tuple_(Job.id, Job.attempt).in_(pairs), Job.status == JobStatus.RUNNING)
+
+
+def _end(session: Session, claims: Sequence[Claim], values: dict[str, object], reason: str) -> list[Claim]:
+    status = JobStatus(str(values["status"]))
+    ended = {**values, "lease_owner": None, "lease_until": None, "finished_at": func.now()}
+    return _change(session, claims, ended, status, reason)
+
+
+def _requeue_crashed(session: Session, claims: Sequence[Claim], retry_seconds: float) -> None:
+    by_attempt: dict[int, list[Claim]] = {}
+    for held in claims:
+        by_attempt.setdefault(held.attempt, []).append(held)
+    for attempt, group in by_attempt.items():
+        # A first crash is most often a restarted machine: that retry need not wait.
+        pause = 0 if attempt == 1 else min(retry_seconds * 2 ** (attempt - 1), MAX_RETRY_SECONDS)
+        values = {
+            **_unclaimed(),
+            "run_after": func.now() + timedelta(seconds=pause),
+            "crash_count": Job.crash_count + 1,
+        }
+        _change(session, group, values, JobStatus.QUEUED, WORKER_LOST)
+
+
+def _unclaimed() -> dict[str, object]:
+    return {"status": JobStatus.QUEUED, "stage": "waiting", "lease_owner": None, "lease_until": None}
+
+
+def _lost() -> dict[str, object]:
+    return {
+        "status": JobStatus.FAILED,
+        "stage": "done",
+        "crash_count": Job.crash_count + 1,
+        "error_code": WORKER_LOST,
+        "error_message": "The worker stopped while it worked on this job, on every attempt.",
+    }
+
+
+def _change(
+    session: Session, claims: Sequence[Claim], values: dict[str, object], to: JobStatus, reason: str
+) -> list[Claim]:
+    if not claims:
+        return []
+    statement = (
+        update(Job)
+        .where(_holds(claims))
+        .values(**values)
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    )
+    changed = set(session.scalars(statement))
+    held = [c for c in claims if c.job_id in changed]
+    _log(session, held, JobStatus.RUNNING, to, reason)
+    return held
+
+
+def _log(session: Session, claims: Sequence[Claim], source: JobStatus, to: JobStatus, reason: str) -> None:
+    if claims:
+        session.execute(
+            insert(JobEvent),
+            [
+                {
+                    "job_id": c.job_id,
+                    "attempt": c.attempt,
+                    "status_from": source,
+                    "status_to": to,
+                    "reason": reason,
+                }
+                for c in claims
+            ],
+        )
+
+
+def log_created(session: Session, job_ids: Iterable[uuid.UUID]) -> None:
+    """The first line of a job's ledger."""
+    session.execute(
+        insert(JobEvent),
+        [
+            {"job_id": job_id, "attempt": 0, "status_to": JobStatus.QUEUED, "reason": "created"}
+            for job_id in job_ids
+        ],
+    )

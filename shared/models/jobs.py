@@ -1,0 +1,117 @@
+"""Jobs, their ledger, batches and the workers that run them. The job row is the truth about work."""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from shared.models.base import Base
+from shared.models.reports import Report
+from shared.models.scans import Scan
+
+
+class JobKind(StrEnum):
+    SCAN = "scan"
+    REPORT = "report"
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Lane(StrEnum):
+    """Small uploads that a person waits for, and bulk work."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
+class Batch(Base):
+    """The scans of one upload."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Job(Base):
+    """One piece of work: analyse a scan or render a report.
+
+    `attempt` is the fencing token: a worker's writes count only while its attempt is the row's and the row
+    is running. `crash_count` counts attempts that ended without a word; such a job is retried alone.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "(kind = 'scan' AND scan_id IS NOT NULL AND report_id IS NULL)"
+            " OR (kind = 'report' AND report_id IS NOT NULL AND scan_id IS NULL)",
+            name="subject",
+        ),
+        CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
+        Index("ix_jobs_queued", "kind", "lane", "position", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_running", "lease_until", postgresql_where=text("status = 'running'")),
+        Index(
+            "ix_jobs_crashed",
+            "kind",
+            "position",
+            postgresql_where=text("status = 'queued' AND crash_count > 0"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    position: Mapped[int] = mapped_column(BigInteger, Identity(), unique=True)  # age: lower is older
+    kind: Mapped[JobKind] = mapped_column(String(20))
+    lane: Mapped[Lane] = mapped_column(String(20), default=Lane.INTERACTIVE)
+    status: Mapped[JobStatus] = mapped_column(String(20), default=JobStatus.QUEUED)
+    stage: Mapped[str] = mapped_column(String(30), default="waiting")
+    attempt: Mapped[int] = mapped_column(default=0)
+    crash_count: Mapped[int] = mapped_column(default=0)
+    run_after: Mapped[datetime] = mapped_column(server_default=func.now())
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[datetime | None]
+    error_code: Mapped[str | None] = mapped_column(String(50))
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    scan_id: Mapped[int | None] = mapped_column(ForeignKey("scans.id"), index=True)
+    report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    batch_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("batches.id"), index=True)
+
+    scan: Mapped[Scan | None] = relationship(lazy="raise")
+    report: Mapped[Report | None] = relationship(lazy="raise")
+
+
+class JobEvent(Base):
+    """The ledger: one row for each change of a job's status, written in the same transaction."""
+
+    __tablename__ = "job_events"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    attempt: Mapped[int]
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    status_from: Mapped[str | None] = mapped_column(String(20))
+    status_to: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(String(100))
+
+
+class Worker(Base):
+    """A worker process that says it is alive. Written by the process that does the work."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    role: Mapped[str] = mapped_column(String(20))
+    device: Mapped[str] = mapped_column(String(50))
+    model: Mapped[str | None] = mapped_column(String(200))
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

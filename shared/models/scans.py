@@ -1,0 +1,48 @@
+"""Scans and what the model said about them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from shared.models.base import Base
+from shared.models.people import Patient
+
+
+class Scan(Base):
+    """One uploaded slice and its current result.
+
+    The `*_path` columns hold object keys of the image store. All result columns are NULL until the scan's
+    job has succeeded.
+    """
+
+    __tablename__ = "scans"
+    __table_args__ = (Index("ix_scans_patient_newest", "patient_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"))
+    scan_id: Mapped[str] = mapped_column(String(50), unique=True)
+    original_filename: Mapped[str] = mapped_column(String(255))
+    original_path: Mapped[str]
+    content_type: Mapped[str] = mapped_column(String(50))
+    byte_size: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    heatmap_path: Mapped[str | None]
+    overlay_path: Mapped[str | None]
+    prediction: Mapped[str | None] = mapped_column(String(20))
+    confidence: Mapped[float | None]
+    probability: Mapped[float | None]
+    tumor_type: Mapped[str | None] = mapped_column(String(50))
+    review: Mapped[str | None] = mapped_column(String(50))
+    class_probabilities: Mapped[dict[str, Any] | None]
+    explanation: Mapped[dict[str, Any] | None]
+    model: Mapped[dict[str, Any] | None]
+    analysed_at: Mapped[datetime | None]
+    report_path: Mapped[str | None]
+
+    patient: Mapped[Patient] = relationship(lazy="raise")

@@ -1,0 +1,145 @@
+"""Queue and task names, the Celery application, and the port through which workers are woken.
+
+A message is only a hint that work may be waiting: it carries a job id and nothing else, it may be lost or
+doubled, and the sweeper sends it again. The truth is the job row.
+"""
+
+import math
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Protocol
+
+from celery import Celery
+from kombu import Queue as KombuQueue
+from kombu.exceptions import OperationalError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.logs import get_logger
+from shared.models import JobKind, Lane
+from shared.settings import Settings
+
+TASK_ANALYSE = "scans.analyse"
+TASK_RENDER = "reports.render"
+TASK_SWEEP = "system.sweep"
+
+QUEUE_INTERACTIVE = "scans.interactive"
+QUEUE_BULK = "scans.bulk"
+QUEUE_REPORTS = "reports"
+QUEUE_SYSTEM = "system"
+QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_REPORTS, QUEUE_SYSTEM)
+
+MAX_HINTS = 64  # per call; a task drains the backlog, so more would only be no-ops
+PAUSE_AFTER_FAILURE_S = 5.0
+
+log = get_logger(__name__)
+
+
+class Queue(Protocol):
+    """Wakes workers. Never raises: what could not be sent is sent later by the sweeper."""
+
+    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
+        """Send a hint for each batch that `job_ids` can fill. True if all were accepted."""
+        ...
+
+    def waiting_hints(self, kind: JobKind, lane: Lane) -> int:
+        """Hints that no worker has taken yet; 0 when the broker does not answer."""
+        ...
+
+    def is_up(self) -> bool:
+        """True if the broker answers."""
+        ...
+
+
+def make_celery(settings: Settings, include: Sequence[str] = ()) -> Celery:
+    """The Celery application: of the API, which only sends, and of the workers, whose tasks `include` names."""
+    app = Celery("brain_tumor", broker=settings.redis_url.get_secret_value(), include=list(include))
+    app.conf.update(
+        task_queues=[KombuQueue(name) for name in QUEUES],
+        task_default_queue=QUEUE_SYSTEM,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=120,  # a child loads a model; with the default 4 s it is killed for ever
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "socket_timeout": 5,
+            "socket_connect_timeout": 2,
+            "health_check_interval": 25,
+            "visibility_timeout": 300,
+            "unacked_restore_interval": 10,
+            "unacked_restore_throttle": 1,
+        },
+        beat_schedule={
+            "sweep": {
+                "task": TASK_SWEEP,
+                "schedule": settings.sweep_seconds,
+                "options": {"queue": QUEUE_SYSTEM, "expires": settings.sweep_seconds * 2},
+            }
+        },
+    )
+    return app
+
+
+def queue_of(kind: JobKind, lane: Lane) -> str:
+    if kind == JobKind.REPORT:
+        return QUEUE_REPORTS
+    return QUEUE_INTERACTIVE if lane == Lane.INTERACTIVE else QUEUE_BULK
+
+
+class CeleryQueue:
+    """The `Queue` port over Celery and Redis."""
+
+    def __init__(self, app: Celery, redis: Redis, batch_size: int) -> None:
+        self._app = app
+        self._redis = redis
+        self._batch_size = batch_size
+        self._paused_until = 0.0
+
+    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
+        if time.monotonic() < self._paused_until:
+            return False
+        task = TASK_RENDER if kind == JobKind.REPORT else TASK_ANALYSE
+        step = 1 if kind == JobKind.REPORT else self._batch_size
+        hints = min(math.ceil(len(job_ids) / step), MAX_HINTS)
+        try:
+            for job_id in job_ids[: hints * step : step]:
+                self._app.send_task(task, args=[str(job_id)], queue=queue_of(kind, lane), retry=False)
+        except (OperationalError, RedisError, OSError) as error:
+            # A request must not wait for an ill broker once per hint, nor may the next one: pause.
+            self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            log.warning(
+                "wake-up not sent, the sweeper will", kind=kind, jobs=len(job_ids), cause=type(error).__name__
+            )
+            return False
+        return True
+
+    def is_up(self) -> bool:
+        try:
+            return bool(self._redis.ping())
+        except RedisError:
+            return False
+
+    def waiting_hints(self, kind: JobKind, lane: Lane) -> int:
+        try:
+            return int(self._redis.llen(queue_of(kind, lane)))  # type: ignore[arg-type]  # sync client
+        except RedisError:
+            return 0
+
+
+def make_queue(settings: Settings) -> CeleryQueue:
+    """The queue as the API and the workers use it."""
+    redis = Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        health_check_interval=25,
+    )
+    return CeleryQueue(make_celery(settings), redis, settings.batch_size)

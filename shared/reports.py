@@ -1,0 +1,98 @@
+"""Asking for reports and reading them back. Functions take a session and never commit."""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, selectinload
+
+from shared import jobs
+from shared.accounts import get_patient
+from shared.errors import NotFoundError, ValidationError
+from shared.ids import new_report_id
+from shared.jobs import Claim
+from shared.models import Job, JobKind, Lane, Report, Scan
+from shared.results import NO_TUMOR, TUMOR
+
+NO_SCANS = "No scans found for report"
+
+
+def request_report(session: Session, patient_id: int, scan_ids: Sequence[str] | None) -> Job:
+    """Make a report and its job. Without `scan_ids` it covers all finished scans of the patient.
+
+    Raises `NotFoundError` for an unknown patient and `ValidationError` if there is nothing to report or a
+    scan is not this patient's. Scans that are still being analysed are waited for.
+    """
+    get_patient(session, patient_id)
+    query = select(Scan).where(Scan.patient_id == patient_id).order_by(Scan.id)
+    if scan_ids is None:
+        scans = list(session.scalars(query.where(Scan.prediction.is_not(None))))
+    else:
+        scans = list(session.scalars(query.where(Scan.scan_id.in_(scan_ids))))
+        if len(scans) != len(set(scan_ids)):
+            raise ValidationError(
+                f"{NO_SCANS}: a scan id is unknown or belongs to another patient.", "scan_ids"
+            )
+    if not scans:
+        raise ValidationError(NO_SCANS, "scan_ids")
+    report = Report(patient_id=patient_id, report_id=new_report_id(), scans=scans, scan_count=len(scans))
+    session.add(report)
+    session.flush()
+    job = Job(id=uuid.uuid4(), kind=JobKind.REPORT, lane=Lane.INTERACTIVE, report_id=report.id, report=report)
+    session.add(job)
+    session.flush()
+    jobs.log_created(session, [job.id])
+    return job
+
+
+def load_for_rendering(session: Session, claim: Claim) -> Report:
+    """The report with its patient and scans."""
+    query = select(Report).options(selectinload(Report.patient), selectinload(Report.scans))
+    return session.execute(query.where(Report.id == claim.subject_id)).scalar_one()
+
+
+def record(session: Session, claim: Claim, key: str, scans: Sequence[Scan]) -> bool:
+    """End the job and name the stored PDF. False, and nothing written, if the claim was lost."""
+    if not jobs.succeed(session, [claim]):
+        return False
+    session.execute(
+        update(Report)
+        .where(Report.id == claim.subject_id)
+        .values(
+            report_path=key,
+            scan_count=len(scans),
+            tumor_count=sum(scan.prediction == TUMOR for scan in scans),
+            no_tumor_count=sum(scan.prediction == NO_TUMOR for scan in scans),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Scan)
+        .where(Scan.id.in_([scan.id for scan in scans]))
+        .values(report_path=key)
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def reports_of(session: Session, patient_id: int) -> list[Report]:
+    """A patient's finished reports, newest first."""
+    query = select(Report).where(Report.patient_id == patient_id, Report.report_path.is_not(None))
+    return list(session.scalars(query.order_by(Report.id.desc())))
+
+
+def find_report(session: Session, report_id: str) -> Report:
+    """A finished report by its display id, in any case. Raises `NotFoundError`."""
+    query = select(Report).where(Report.report_id == report_id.upper(), Report.report_path.is_not(None))
+    return _found(session.scalar(query))
+
+
+def find_report_by_key(session: Session, key: str) -> Report:
+    """A finished report by the exact name of its file. Raises `NotFoundError`."""
+    return _found(session.scalar(select(Report).where(Report.report_path == key)))
+
+
+def _found(report: Report | None) -> Report:
+    if report is None:
+        raise NotFoundError("Report not found")
+    return report

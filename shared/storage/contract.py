@@ -1,0 +1,35 @@
+"""What a store of objects promises, whoever the vendor is."""
+
+from typing import Protocol
+
+
+class ObjectStore(Protocol):
+    """Keeps bytes under keys such as `overlay/S0A…/1.png`.
+
+    Keys are made by this product from ids, never from a client's words. Every method raises
+    `shared.errors.StorageError` when the store does not answer as it should: the caller may try again.
+    """
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store `data` durably before returning; an object that was there is replaced whole."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The stored bytes. Raises `ObjectNotFoundError` if there are none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; no error if there is none."""
+        ...
+
+    def link(self, key: str, filename: str | None = None) -> str:
+        """A URL that gives the object to whoever holds it, for a limited time.
+
+        Absolute, or root-relative when the API itself serves the object. With `filename` the browser is
+        told to save the object under that name.
+        """
+        ...
+
+    def is_up(self) -> bool:
+        """True if the store could take an object now."""
+        ...

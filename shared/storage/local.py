@@ -1,0 +1,103 @@
+"""Objects as files on the local disk, served by the API through signed, expiring links."""
+
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from shared.errors import ObjectNotFoundError, StorageError
+
+LINK_PREFIX = "/api/files"
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*\.[a-z]{2,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTarget:
+    """What a valid link leads to."""
+
+    path: Path
+    filename: str | None
+
+
+class LocalStore:
+    """An `ObjectStore` in one folder. `role` separates the links of stores that share a secret."""
+
+    def __init__(self, folder: Path, role: str, secret: str, link_seconds: int) -> None:
+        self.role = role
+        self._folder = folder.resolve()
+        self._signer = URLSafeSerializer(secret, salt=f"local-store:{role}")
+        self._link_seconds = link_seconds
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:  # noqa: ARG002 - the extension says it
+        path = self._path(key)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise StorageError(f"The {self.role} folder could not be written.") from error
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._path(key).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectNotFoundError(f"The {self.role} folder has no such object.") from error
+        except OSError as error:
+            raise StorageError(f"The {self.role} folder could not be read.") from error
+
+    def delete(self, key: str) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"The {self.role} folder could not be changed.") from error
+
+    def link(self, key: str, filename: str | None = None) -> str:
+        # Expiry moves in steps, so that a link stays the same between two polls and browsers can cache it.
+        step = max(self._link_seconds // 2, 1)
+        expires = (int(time.time()) // step + 2) * step
+        payload = [key, expires, filename] if filename else [key, expires]
+        return f"{LINK_PREFIX}/{self.role}/{self._signer.dumps(payload)}"
+
+    def resolve(self, token: str) -> LinkTarget:
+        """The file that a link leads to. Raises `ObjectNotFoundError` if it is forged, expired or gone."""
+        try:
+            key, expires, *rest = self._signer.loads(token)
+        except (BadSignature, ValueError, TypeError):
+            raise ObjectNotFoundError("This link is not valid.") from None
+        if expires < time.time():
+            raise ObjectNotFoundError("This link has expired. Load the page again to get a new one.")
+        path = self._path(key)
+        if not path.is_file():
+            raise ObjectNotFoundError("This file no longer exists.")
+        return LinkTarget(path, rest[0] if rest else None)
+
+    def is_up(self) -> bool:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return False
+        return os.access(self._folder, os.W_OK)
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ObjectNotFoundError("No object can have such a key.")
+        return self._folder / key
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

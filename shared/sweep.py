@@ -1,0 +1,40 @@
+"""What gets stuck is found again: expired leases and forgotten rows.
+
+Runs from beat and from every worker's heartbeat. An advisory lock lets one run at a time; more runs than
+needed do no harm.
+"""
+
+from sqlalchemy import text
+
+from shared import jobs
+from shared.logs import get_logger
+from shared.models import JobKind, Lane
+from shared.services import Services
+
+ADVISORY_LOCK = 7_204_511_903
+FORGOTTEN_AFTER_S = 5.0
+HINTS_PER_SWEEP = 4
+
+log = get_logger(__name__)
+
+
+def sweep(services: Services) -> None:
+    """Give jobs of lost workers back and wake workers for due rows that have waited too long."""
+    settings = services.settings
+    forgotten = {}
+    with services.sessions.begin() as session:
+        if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
+            return
+        expired = jobs.expire_leases(session, settings.max_attempts, settings.retry_seconds)
+        for kind, lane in (
+            (JobKind.SCAN, Lane.INTERACTIVE),
+            (JobKind.SCAN, Lane.BULK),
+            (JobKind.REPORT, Lane.INTERACTIVE),
+        ):
+            limit = HINTS_PER_SWEEP * (settings.batch_size if kind == JobKind.SCAN else 1)
+            forgotten[kind, lane] = jobs.waiting_ids(session, kind, lane, FORGOTTEN_AFTER_S, limit)
+    if expired:
+        log.warning("jobs taken from silent workers", jobs=expired)
+    for (kind, lane), job_ids in forgotten.items():
+        if job_ids and services.queue.waiting_hints(kind, lane) < HINTS_PER_SWEEP:
+            services.queue.wake(kind, lane, job_ids)

@@ -1,0 +1,70 @@
+"""Real servers for every test that needs one: Postgres and Redis from the wheels, started once per run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from shared.database import make_engine, make_sessions
+from shared.migrations import upgrade
+from shared.models import Base
+from shared.settings import Settings
+from stack.ports import free_port
+from stack.postgres import Cluster
+from stack.redis_server import RedisServer
+
+SECRET = "a secret key that only the tests use"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path_factory.mktemp("postgres"), free_port(), durable=False)
+    cluster.prepare()
+    cluster.start()
+    yield cluster
+    cluster.stop()
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"), free_port(), durable=False)
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(postgres: Cluster) -> Iterator[Engine]:
+    built = make_engine(_settings(DATABASE_URL=postgres.url))
+    upgrade(built)
+    yield built
+    built.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions over an empty database."""
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def settings(postgres: Cluster, redis_server: RedisServer, tmp_path: Path) -> Settings:
+    return _settings(
+        DATABASE_URL=postgres.url,
+        REDIS_URL=redis_server.url,
+        IMAGE_FOLDER=str(tmp_path / "images"),
+        REPORT_FOLDER=str(tmp_path / "reports"),
+    )
+
+
+def _settings(**values: str) -> Settings:
+    secrets = {"secret_key": SecretStr(SECRET)}
+    return Settings(_env_file=None, **{name.lower(): value for name, value in values.items()}, **secrets)  # type: ignore[call-arg, arg-type]

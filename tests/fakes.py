@@ -1,0 +1,96 @@
+"""Hand-written stand-ins for what tests do not want for real, and made pictures."""
+
+import io
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from shared.errors import ModelPredictionError, StorageError
+from shared.models import JobKind, Lane
+from shared.storage import LocalStore
+
+PROVENANCE = {
+    "name": "made-up",
+    "version": "1",
+    "weights_sha256": "0" * 64,
+    "preprocessing_version": "1",
+    "code_version": "1",
+    "device": "cpu",
+}
+
+
+def picture(brightness: int = 128, size: tuple[int, int] = (64, 48), image_format: str = "PNG") -> bytes:
+    """A grey rectangle on black, as file bytes."""
+    image = Image.new("L", size)
+    image.paste(brightness, (size[0] // 4, size[1] // 4, 3 * size[0] // 4, 3 * size[1] // 4))
+    file = io.BytesIO()
+    image.save(file, image_format)
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class MadeUpPrediction:
+    probability: float
+    class_probabilities: dict[str, float]
+    evidence_map: npt.NDArray[np.float32]
+
+
+@dataclass
+class MadeUpModel:
+    """Says "tumour" with a fixed probability; counts its batches; can be told to fail on some inputs."""
+
+    probability: float = 0.9
+    fails_on_batches_of: int | None = None  # raise for batches of this size or larger
+    batch_sizes: list[int] = field(default_factory=list)
+
+    def predict(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[MadeUpPrediction]:
+        self.batch_sizes.append(len(inputs))
+        if self.fails_on_batches_of is not None and len(inputs) >= self.fails_on_batches_of:
+            raise ModelPredictionError("made-up failure")
+        rest = 1 - self.probability
+        grid = np.zeros((8, 8), np.float32)
+        grid[3:5, 3:5] = self.probability
+        probabilities = {"glioma": self.probability, "meningioma": 0.0, "pituitary": 0.0, "notumor": rest}
+        return [MadeUpPrediction(self.probability, probabilities, grid) for _ in inputs]
+
+
+@dataclass
+class RecordingQueue:
+    """A queue that keeps what it was asked to send; `up` False makes it a broker that is down."""
+
+    up: bool = True
+    sent: list[tuple[JobKind, Lane, list[uuid.UUID]]] = field(default_factory=list)
+
+    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
+        if self.up:
+            self.sent.append((kind, lane, list(job_ids)))
+        return self.up
+
+    def waiting_hints(self, kind: JobKind, lane: Lane) -> int:  # noqa: ARG002
+        return 0
+
+    def is_up(self) -> bool:
+        return self.up
+
+
+class FailingStore(LocalStore):
+    """A local store whose next calls fail, as many as told."""
+
+    failures = 0
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        self._maybe_fail()
+        super().put(key, data, content_type)
+
+    def get(self, key: str) -> bytes:
+        self._maybe_fail()
+        return super().get(key)
+
+    def _maybe_fail(self) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StorageError("made-up outage")

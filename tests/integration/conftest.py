@@ -1,0 +1,94 @@
+"""The application over a real database, with the queue and the model under the test's control."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.test import TestResponse
+
+from api import create_app
+from shared import accounts
+from shared.services import Services
+from shared.settings import Settings
+from shared.storage import LocalStore
+from tests.fakes import PROVENANCE, FailingStore, MadeUpModel, RecordingQueue
+from worker.pipeline import LoadedModel, ScanPipeline
+from worker.rendering import ReportRenderer
+
+ADMIN_PASSWORD = "correct horse battery"
+SECRET = "a secret key that only the tests use"
+
+
+class BufferedClient(FlaskClient):
+    """Reads every answer whole, so that streamed files are closed."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        return super().open(*args, **{"buffered": True, **kwargs})
+
+
+def client_of(services: Services, use_cookies: bool) -> FlaskClient:
+    app = create_app(services)
+    app.test_client_class = BufferedClient
+    return app.test_client(use_cookies=use_cookies)
+
+
+@pytest.fixture
+def queue() -> RecordingQueue:
+    return RecordingQueue()
+
+
+@pytest.fixture
+def images(settings: Settings) -> FailingStore:
+    return FailingStore(settings.image_folder, "images", SECRET, settings.link_seconds)
+
+
+@pytest.fixture
+def services(
+    settings: Settings, sessions: sessionmaker[Session], images: FailingStore, queue: RecordingQueue
+) -> Services:
+    reports = LocalStore(settings.report_folder, "reports", SECRET, settings.link_seconds)
+    return Services(settings, sessions, images, reports, queue)
+
+
+@pytest.fixture
+def model() -> MadeUpModel:
+    return MadeUpModel()
+
+
+@pytest.fixture
+def pipeline(services: Services, model: MadeUpModel) -> Iterator[ScanPipeline]:
+    built = ScanPipeline(services, LoadedModel(model, 64, PROVENANCE))
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def renderer(services: Services) -> Iterator[ReportRenderer]:
+    built = ReportRenderer(services)
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def anonymous(services: Services) -> FlaskClient:
+    return client_of(services, use_cookies=True)
+
+
+@pytest.fixture
+def admin(services: Services, anonymous: FlaskClient) -> FlaskClient:
+    """A client that sends an admin's bearer token and no cookie."""
+    with services.sessions.begin() as session:
+        accounts.add_admin(session, "admin", "admin@example.org", ADMIN_PASSWORD)
+    answer = anonymous.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
+    client = client_of(services, use_cookies=False)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {answer.json['token']}"
+    return client
+
+
+@pytest.fixture
+def patient_id(admin: FlaskClient) -> int:
+    answer = admin.post("/api/admin/patients", json={"name": "Ada Example", "email": "ada@example.org"})
+    assert answer.status_code == 201
+    return int(answer.json["data"]["id"])

@@ -1,0 +1,47 @@
+"""Celery's entry: settings -> services -> tasks; the model is loaded once per process.
+
+Run with `celery -A worker.app worker -P prefork -c 1 --pool-start-method spawn`; `WORKER_ROLE` says whether
+the process analyses scans or renders reports.
+"""
+
+import sys
+from typing import Any
+
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from shared.errors import ModelFileError
+from shared.logs import configure_logging
+from shared.queue import make_celery
+from shared.settings import SettingsError, load_settings
+from worker.process import WorkerProcess, stop_worker
+
+try:
+    settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+app = make_celery(settings, include=["worker.tasks"])
+_processes: list[WorkerProcess] = []  # none in the parent, one in the pool's child
+
+
+def this_process() -> WorkerProcess:
+    """What the running task works with."""
+    return _processes[0]
+
+
+@setup_logging.connect
+def _configure_logging(**_: Any) -> None:
+    configure_logging(settings.log_level)
+
+
+@worker_process_init.connect
+def _start(**_: Any) -> None:
+    try:
+        _processes.append(WorkerProcess(settings))
+    except ModelFileError as error:
+        stop_worker(error)
+
+
+@worker_process_shutdown.connect
+def _stop(**_: Any) -> None:
+    for process in _processes:
+        process.close()

@@ -1,0 +1,227 @@
+"""The path of a batch: claim -> fetch -> decode -> predict -> draw -> store -> record.
+
+While the model runs on one batch, threads prepare the next one and finish the previous one, so the device
+does not wait for a disk or a network. At most two batches are in flight beside the one on the device.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import select
+
+from shared import jobs, results
+from shared.errors import BrainScanError, ModelPredictionError
+from shared.images import read_grey
+from shared.jobs import Claim, Failure
+from shared.logs import get_logger
+from shared.models import JobKind, Lane, Scan
+from shared.results import ScanResult
+from shared.services import Services
+from shared.storage import ObjectStore
+from worker.analysis import Model, Prediction, predict_each
+from worker.heatmap import draw
+from worker.leases import LeaseKeeper
+from worker.preprocessing import ModelInput, prepare
+
+BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
+MAP_DECIMALS = 4
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One scan on its way through the pipeline: decoded, and ready for the model."""
+
+    claim: Claim
+    scan_id: str
+    picture: Image.Image  # mode "L", upright
+    model_input: ModelInput
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """What one claim brought: slices for the model, and scans that failed before it."""
+
+    slices: Sequence[Slice]
+    failures: Sequence[Failure]
+    began: float  # time.perf_counter() at the claim
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """The model of this process and what every result says about it."""
+
+    model: Model
+    input_size: int
+    provenance: dict[str, Any]
+
+
+class ScanPipeline:
+    """Analyses queued scans. One per process; `drain` runs in the process' main thread."""
+
+    def __init__(self, services: Services, loaded: LoadedModel) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._loaded = loaded
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._leases = LeaseKeeper(services)
+        self._leases.start()
+        self._stages = ThreadPoolExecutor(2, "stage")
+        self._pictures = ThreadPoolExecutor(self._settings.io_threads, "picture")
+        self._claimed_batches = 0
+
+    def close(self) -> None:
+        """End the threads."""
+        self._leases.stop()
+        self._stages.shutdown()
+        self._pictures.shutdown()
+
+    def drain(self) -> int:
+        """Analyse the backlog for at most `drain_seconds`, then wake the next task if rows are left.
+
+        Returns how many scans ended. Whatever goes wrong, no claim is kept: what is unfinished is queued
+        again for another attempt.
+        """
+        deadline = time.monotonic() + self._settings.drain_seconds
+        ended = 0
+        finishing: Future[int] | None = None
+        preparing: Future[PreparedBatch | None] | None = self._stages.submit(self._prepare)
+        try:
+            while preparing is not None and (batch := preparing.result()) is not None:
+                is_late = time.monotonic() > deadline
+                preparing = None if is_late else self._stages.submit(self._prepare)
+                predictions = predict_each(self._loaded.model, [s.model_input.pixels for s in batch.slices])
+                self._leases.progress()
+                if finishing is not None:
+                    ended += finishing.result()
+                finishing = self._stages.submit(self._finish, batch, predictions)
+            if finishing is not None:
+                ended += finishing.result()
+        finally:
+            self._settle([future for future in (preparing, finishing) if future is not None])
+        if preparing is None:
+            self._wake_next()
+        return ended
+
+    def _prepare(self) -> PreparedBatch | None:
+        """Claim, fetch and decode the next batch; None when nothing is due."""
+        began = time.perf_counter()
+        bulk_first = self._claimed_batches % BULK_EVERY == BULK_EVERY - 1
+        settings = self._settings
+        with self._services.sessions.begin() as session:
+            claims = jobs.claim(
+                session, JobKind.SCAN, self._owner, settings.batch_size, settings.lease_seconds, bulk_first
+            )
+            query = select(Scan.id, Scan.scan_id, Scan.original_path)
+            rows = (
+                session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
+                if claims
+                else []
+            )
+        if not claims:
+            return None
+        self._claimed_batches += 1
+        self._leases.hold(claims)
+        found = {row.id: (row.scan_id, row.original_path) for row in rows}
+        loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
+        return PreparedBatch(
+            slices=[item for item in loaded if isinstance(item, Slice)],
+            failures=[item for item in loaded if isinstance(item, Failure)],
+            began=began,
+        )
+
+    def _load(self, claim: Claim, scan_id: str, key: str) -> Slice | Failure:
+        try:
+            picture = read_grey(self._services.images.get(key), self._settings.image_limits)
+            loaded = Slice(claim, scan_id, picture, prepare(picture, self._loaded.input_size))
+        except BrainScanError as error:
+            return _failure(claim, error)
+        self._leases.progress()
+        return loaded
+
+    def _finish(self, batch: PreparedBatch, predictions: Sequence[Prediction | ModelPredictionError]) -> int:
+        """Draw, store and record a predicted batch. Returns how many scans ended."""
+        settings = self._settings
+        outcomes = list(self._pictures.map(self._draw, batch.slices, predictions))
+        analysed = [item for item in outcomes if isinstance(item, ScanResult)]
+        failures = [*batch.failures, *(item for item in outcomes if isinstance(item, Failure))]
+        with self._services.sessions.begin() as session:
+            kept = results.record(session, analysed)
+            final = jobs.fail(session, failures, settings.max_attempts, settings.retry_seconds)
+        self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
+        log.info(
+            "batch finished",
+            size=len(outcomes) + len(batch.failures),
+            analysed=len(kept),
+            failed=len(final),
+            retried=len(failures) - len(final),
+            lost=len(analysed) - len(kept),
+            ms=round((time.perf_counter() - batch.began) * 1000),
+        )
+        return len(kept) + len(final)
+
+    def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> ScanResult | Failure:
+        if isinstance(prediction, ModelPredictionError):
+            return _failure(item.claim, prediction)
+        try:
+            result = store_drawing(self._services.images, item, prediction, self._loaded.provenance)
+        except BrainScanError as error:
+            return _failure(item.claim, error)
+        self._leases.progress()
+        return result
+
+    def _settle(self, futures: Sequence[Future[Any]]) -> None:
+        """After an error: wait for what still runs, then give back every claim that has not ended."""
+        for future in futures:
+            future.exception()
+        held = self._leases.held()
+        if not held:
+            return
+        settings = self._settings
+        self._leases.drop(held)
+        with self._services.sessions.begin() as session:
+            jobs.give_up_crashed(session, held, settings.max_attempts, settings.retry_seconds)
+        log.error("unfinished jobs given back", jobs=len(held))
+
+    def _wake_next(self) -> None:
+        with self._services.sessions() as session:
+            for lane in Lane:
+                waiting = jobs.waiting_ids(session, JobKind.SCAN, lane, 0, 1)
+                if waiting:
+                    self._services.queue.wake(JobKind.SCAN, lane, waiting)
+
+
+def store_drawing(
+    images: ObjectStore, item: Slice, prediction: Prediction, provenance: dict[str, Any]
+) -> ScanResult:
+    """Draw heatmap and overlay and store them under keys of this attempt; the row will name the winner's."""
+    crop = item.model_input.crop
+    drawing = draw(item.picture, prediction.evidence_map, crop)
+    name = f"{item.scan_id}/{item.claim.attempt}.png"
+    heatmap_key, overlay_key = f"heatmap/{name}", f"overlay/{name}"
+    images.put(heatmap_key, drawing.heatmap, "image/png")
+    images.put(overlay_key, drawing.overlay, "image/png")
+    return ScanResult(
+        claim=item.claim,
+        probability=prediction.probability,
+        class_probabilities=prediction.class_probabilities,
+        explanation={
+            "method": "tumour evidence map",
+            "crop": {"left": crop.left, "top": crop.top, "side": crop.side},
+            "map": prediction.evidence_map.round(MAP_DECIMALS).tolist(),
+        },
+        heatmap_key=heatmap_key,
+        overlay_key=overlay_key,
+        model=provenance,
+    )
+
+
+def _failure(claim: Claim, error: BrainScanError) -> Failure:
+    return Failure(claim, error.code, str(error), retry=error.retryable)

@@ -1,0 +1,143 @@
+"""A grey picture -> the model's input: find the head, cut a padded square, level the contrast.
+
+Training, the workers and every offline command prepare pictures through `prepare`, so that a picture means
+the same numbers everywhere. NumPy, SciPy and Pillow only: no torch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+PREPROCESSING_VERSION = "head-crop-2"
+"""Part of a model's manifest: change it whenever `prepare` gives other numbers for the same picture."""
+
+PIXEL_MEAN = 0.35
+PIXEL_STD = 0.25
+"""Input = (levelled intensity in 0..1 - mean) / std: about zero mean and unit spread inside a head."""
+
+_SEARCH_SIDE = 160  # px; the head is looked for in a picture reduced to about this size, for speed
+_FOREGROUND = 0.10  # of the picture's contrast: darker than any tissue, brighter than scanner noise
+_SMALLEST_HEAD = 0.04  # of the picture's area; less is a label or noise, so the whole picture is taken
+_MARGIN = 0.04  # of the head's longer side, left around the head
+_HEAD_MEDIAN = 0.4  # where the median of the head's intensities is put
+_GAMMA_LIMITS = (0.5, 2.0)
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square in the original picture's pixels; it may stick out of the picture: outside is padding."""
+
+    left: int
+    top: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """What the model sees of one picture: `pixels` (1, S, S) float32, normalised, and where they are from."""
+
+    pixels: FloatArray
+    crop: Crop
+
+
+def prepare(image: Image.Image, size: int) -> ModelInput:
+    """Crop the head of a mode "L" picture to a square, resample it to `size` px and level its contrast.
+
+    The aspect ratio is kept. Any picture gives finite numbers, blank ones included.
+    """
+    levelled, crop = level(image, size)
+    return ModelInput(pixels=normalise(levelled)[None], crop=crop)
+
+
+def normalise(levelled: FloatArray) -> FloatArray:
+    """Levelled intensities in 0..1 -> the model's input scale; any shape."""
+    return ((levelled - PIXEL_MEAN) / PIXEL_STD).astype(np.float32)
+
+
+def level(image: Image.Image, size: int) -> tuple[FloatArray, Crop]:
+    """The head's square as (size, size) float32 in 0..1 and the crop it shows.
+
+    The window runs from the 1st to the 99.5th percentile of the head; a gamma then puts the head's
+    median at a fixed value, so that exposure and windowing hardly matter.
+    """
+    small, head, background = find_head(image)
+    crop = _crop_around(head, image.size)
+    square = _cut_square(image, crop, size, background)
+    tissue = small[head]
+    low, high = np.percentile(tissue, (1.0, 99.5))
+    span = max(float(high - low), 1.0)  # a blank picture has no contrast to stretch
+    middle = float(np.clip((np.median(tissue) - low) / span, 0.02, 0.98))
+    gamma = float(np.clip(np.log(_HEAD_MEDIAN) / np.log(middle), *_GAMMA_LIMITS))
+    # Sixteen bits of grey would not help: the decoded pictures are 8-bit, so 256 levels are all there are.
+    table = (
+        np.clip((np.arange(256, dtype=np.float32) - np.float32(low)) / np.float32(span), 0.0, 1.0) ** gamma
+    )
+    return table.astype(np.float32)[square], crop
+
+
+def find_head(image: Image.Image) -> tuple[FloatArray, BoolArray, int]:
+    """A reduced picture, the head's mask in it (never empty) and the background's grey value 0..255.
+
+    Foreground is what differs from the corners by a share of the picture's own contrast, opened against
+    thin lines and letters; the largest components are the head. Without a credible one, all is head.
+    """
+    factor = max(1, round(max(image.size) / _SEARCH_SIDE))
+    small = np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float32)
+    background = _corner_value(small)
+    difference = np.abs(small - background)
+    contrast = float(np.percentile(difference, 99.0))
+    foreground = ndimage.uniform_filter(difference, 3) > max(_FOREGROUND * contrast, 3.0)
+    foreground = ndimage.binary_opening(foreground, np.ones((3, 3), bool), border_value=0)
+    labels, count = ndimage.label(foreground)
+    head = np.ones(small.shape, bool)
+    if count:
+        areas = np.bincount(labels.ravel())
+        areas[0] = 0
+        if areas.max() >= _SMALLEST_HEAD * small.size:
+            # A dark skull can cut a head in pieces: every sizeable piece belongs to it.
+            head = (areas >= 0.2 * areas.max())[labels]
+    return small, head, int(background)
+
+
+def _corner_value(small: FloatArray) -> float:
+    """The median grey of the four corners: black in most pictures, white on printed pages."""
+    height, width = small.shape
+    rows, columns = max(1, height // 16), max(1, width // 16)
+    corners = [
+        np.median(small[vertical, horizontal])
+        for vertical in (slice(rows), slice(-rows, None))
+        for horizontal in (slice(columns), slice(-columns, None))
+    ]
+    return float(np.median(corners))
+
+
+def _crop_around(head: BoolArray, picture: tuple[int, int]) -> Crop:
+    width, height = picture
+    rows, columns = np.flatnonzero(head.any(axis=1)), np.flatnonzero(head.any(axis=0))
+    scale_y, scale_x = height / head.shape[0], width / head.shape[1]
+    top, bottom = rows[0] * scale_y, (rows[-1] + 1) * scale_y
+    left, right = columns[0] * scale_x, (columns[-1] + 1) * scale_x
+    side = max(1, round(max(bottom - top, right - left) * (1 + 2 * _MARGIN)))
+    return Crop(
+        left=round((left + right - side) / 2),
+        top=round((top + bottom - side) / 2),
+        side=side,
+    )
+
+
+def _cut_square(image: Image.Image, crop: Crop, size: int, background: int) -> npt.NDArray[np.uint8]:
+    canvas = Image.new("L", (crop.side, crop.side), background)
+    canvas.paste(image, (-crop.left, -crop.top))
+    # Bilinear in Pillow widens its kernel when it shrinks, so fine texture does not alias.
+    return np.asarray(canvas.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def crop_mask(mask: Image.Image, crop: Crop, size: int) -> FloatArray:
+    """A mask in the picture's geometry (mode "L", 0 or 255) -> its share per pixel of the crop, 0..1."""
+    return _cut_square(mask, crop, size, 0).astype(np.float32) / 255.0

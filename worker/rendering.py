@@ -1,0 +1,133 @@
+"""Report jobs: claim -> gather rows and stored pictures -> PDF -> store -> record."""
+
+import os
+import socket
+from collections.abc import Callable
+
+from shared import jobs, reports
+from shared.errors import BrainScanError, ObjectNotFoundError, ValidationError
+from shared.jobs import Claim, Failure
+from shared.logs import get_logger
+from shared.models import JobKind, Report, Scan
+from shared.services import Services
+from shared.storage import ObjectStore
+from worker.leases import LeaseKeeper
+from worker.report import ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
+
+log = get_logger(__name__)
+
+
+class ReportRenderer:
+    """Renders queued reports, one at a time."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._leases = LeaseKeeper(services)
+        self._leases.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._leases.stop()
+
+    def drain(self) -> int:
+        """Render due reports until none is left. Returns how many ended."""
+        ended = 0
+        while (claim := self._claim()) is not None:
+            self._leases.hold([claim])
+            try:
+                self._render(claim)
+            finally:
+                self._leases.drop([claim])
+            ended += 1
+        return ended
+
+    def _claim(self) -> Claim | None:
+        with self._services.sessions.begin() as session:
+            lease = self._services.settings.lease_seconds
+            claims = jobs.claim(session, JobKind.REPORT, self._owner, 1, lease)
+        return claims[0] if claims else None
+
+    def _render(self, claim: Claim) -> None:
+        services, settings = self._services, self._services.settings
+        try:
+            with services.sessions() as session:
+                report = reports.load_for_rendering(session, claim)
+            scans = [scan for scan in report.scans if scan.prediction is not None]
+            pdf = render_report(report_facts(report, scans, services.images))
+            key = f"{report.report_id}.pdf"
+            services.reports.put(key, pdf, "application/pdf")
+        except BrainScanError as error:
+            failure = Failure(claim, error.code, str(error), retry=error.retryable)
+            with services.sessions.begin() as session:
+                jobs.fail(session, [failure], settings.max_attempts, settings.retry_seconds)
+            log.warning("report failed", job_id=str(claim.job_id), code=error.code)
+            return
+        with services.sessions.begin() as session:
+            is_kept = reports.record(session, claim, key, scans)
+        log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)
+
+
+def report_facts(report: Report, scans: list[Scan], images: ObjectStore) -> ReportFacts:
+    """Rows -> the report's facts; pictures are fetched when their page is painted.
+
+    The time is the request's, not now: the same report has the same bytes however often it is rendered.
+    Raises `ValidationError` if no scan of the report was analysed.
+    """
+    if not scans:
+        raise ValidationError(reports.NO_SCANS)
+    patient = report.patient
+    newest = _model_facts(scans[-1])
+    return ReportFacts(
+        report_id=report.report_id,
+        generated_at=report.created_at,
+        patient=PatientFacts(
+            patient_id=patient.patient_id,
+            name=patient.name,
+            age=patient.age,
+            gender=patient.gender,
+            email=patient.email,
+            phone=patient.phone,
+        ),
+        scans=[_scan_facts(scan, images, newest) for scan in scans],
+        model=newest,
+    )
+
+
+def _scan_facts(scan: Scan, images: ObjectStore, newest: ModelFacts) -> ScanFacts:
+    model = _model_facts(scan)
+    return ScanFacts(
+        scan_id=scan.scan_id,
+        filename=scan.original_filename,
+        created_at=scan.created_at,
+        analysed_at=scan.analysed_at,
+        prediction=scan.prediction or "",
+        probability=scan.probability or 0.0,
+        confidence=scan.confidence or 0.0,
+        tumor_type=scan.tumor_type,
+        review=scan.review,
+        original=_picture(images, scan.original_path),
+        heatmap=_picture(images, scan.heatmap_path),
+        overlay=_picture(images, scan.overlay_path),
+        model=None if model == newest else model,
+    )
+
+
+def _picture(images: ObjectStore, key: str | None) -> Callable[[], bytes]:
+    def fetch() -> bytes:
+        try:
+            return images.get(key) if key else b""
+        except ObjectNotFoundError:
+            return b""  # the page says that the picture is missing; the findings are still worth a report
+
+    return fetch
+
+
+def _model_facts(scan: Scan) -> ModelFacts:
+    model = scan.model or {}
+    return ModelFacts(
+        name=str(model.get("name", "not recorded")),
+        version=str(model.get("version", "not recorded")),
+        weights_sha256=str(model.get("weights_sha256", "not recorded")),
+        preprocessing_version=str(model.get("preprocessing_version", "not recorded")),
+    )

@@ -1,0 +1,27 @@
+"""The tasks. Each names a function and delegates; ids in messages are hints, the rows decide what is done."""
+
+from shared.queue import TASK_ANALYSE, TASK_RENDER, TASK_SWEEP
+from shared.sweep import sweep as sweep_once
+from worker.app import app, this_process
+
+
+@app.task(name=TASK_ANALYSE)  # type: ignore[untyped-decorator]  # Celery ships no types
+def analyse(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
+    """Analyse the backlog of scans."""
+    pipeline = this_process().scans
+    if pipeline is not None:
+        pipeline.drain()
+
+
+@app.task(name=TASK_RENDER)  # type: ignore[untyped-decorator]
+def render(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
+    """Render the reports that are due."""
+    renderer = this_process().reports
+    if renderer is not None:
+        renderer.drain()
+
+
+@app.task(name=TASK_SWEEP)  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Find what got stuck."""
+    sweep_once(this_process().services)
