@@ -6,10 +6,10 @@ from xml.sax.saxutils import escape
 
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
-from worker.report_facts import TUMOR, ScanFacts
-from worker.report_fonts import SANS
-from worker.report_layout import BODY, GREEN, INK, LABEL, RED, STRONG, TEXT_WIDTH, coloured, one_line
-from worker.report_text import TypedText
+from worker.report.facts import TUMOR, ScanFacts
+from worker.report.fonts import SANS
+from worker.report.layout import BODY, GREEN, INK, LABEL, RED, STRONG, TEXT_WIDTH, coloured, one_line
+from worker.report.text import TypedText
 
 NOT_RECORDED = "not recorded"
 NOTHING = "\N{EN DASH}"

@@ -11,9 +11,9 @@ from reportlab.platypus import Flowable
 
 from shared.errors import FileUploadError
 from shared.images import DEFAULT_LIMITS, FORMATS, read_grey
-from worker.report_facts import Picture
-from worker.report_fonts import SANS, SANS_BOLD
-from worker.report_layout import GREY, INK, LINE, PALE
+from worker.report.facts import Picture
+from worker.report.fonts import SANS, SANS_BOLD
+from worker.report.layout import GREY, INK, LINE, PALE
 
 JPEG_QUALITY = 85
 MAX_SIDE = 800  # pixels: 363 dpi at the printed width
@@ -61,7 +61,7 @@ class EmbeddedJpeg(ImageReader):  # type: ignore[misc]  # ReportLab ships no typ
     its reference cycle: 800 MB for 200 scans.
     """
 
-    _dataA = None
+    _dataA = None  # noqa: N815 - ReportLab's name for a transparency mask
 
     def __init__(self, data: bytes) -> None:
         self._jpeg = data

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table
 
-from worker.report_cells import MAX_LINES, NOT_RECORDED, grid, labelled, percent, prediction, typed
-from worker.report_facts import NEEDS_REVIEW, TUMOR, ModelFacts, ScanFacts
-from worker.report_fonts import printable
-from worker.report_layout import (
+from worker.report.cells import MAX_LINES, NOT_RECORDED, grid, labelled, percent, prediction, typed
+from worker.report.facts import NEEDS_REVIEW, TUMOR, ModelFacts, ScanFacts
+from worker.report.fonts import printable
+from worker.report.layout import (
     AMBER,
     AMBER_PALE,
     BODY,
@@ -24,8 +24,8 @@ from worker.report_layout import (
     one_line,
     utc,
 )
-from worker.report_pictures import PictureRow
-from worker.report_text import TypedText
+from worker.report.pictures import PictureRow
+from worker.report.text import TypedText
 
 HEATMAP_NOTE = (
     "The heatmap shows where the model found evidence for a tumor, on an absolute scale: dark or transparent "
@@ -73,7 +73,7 @@ def _scan_title(number: int, total: int, filename: str) -> Table:
     row = [label, TypedText(filename, BODY.fontSize, INK, max_lines=MAX_LINES)]
     return grid(
         [row],
-        (0.16, 0.84),
+        (0.2, 0.8),
         ("BACKGROUND", (0, 0), (-1, -1), PALE),
         ("LINEBELOW", (0, 0), (-1, -1), 0.8, TEAL),
     )

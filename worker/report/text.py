@@ -12,8 +12,8 @@ from reportlab.lib.colors import Color
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable
 
-from worker.report_bidi import embedding_levels
-from worker.report_fonts import SANS, SANS_BOLD, Run, drawable, printable, script_of, shape
+from worker.report.bidi import embedding_levels
+from worker.report.fonts import SANS, SANS_BOLD, Run, drawable, printable, script_of, shape
 
 _BREAK_BEFORE_OR_AFTER = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")
 MAX_LETTERS = 2000  # more is no name

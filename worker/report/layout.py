@@ -11,7 +11,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph
 
-from worker.report_fonts import MONO, SANS, SANS_BOLD, drawable, printable
+from worker.report.fonts import MONO, SANS, SANS_BOLD, drawable, printable
 
 PRODUCT = "Brain Tumor Detection System"
 KIND = "MRI analysis report"

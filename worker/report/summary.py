@@ -8,7 +8,7 @@ from reportlab.lib.colors import white
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer
 
-from worker.report_cells import (
+from worker.report.cells import (
     NOT_RECORDED,
     NOTHING,
     grid,
@@ -18,8 +18,8 @@ from worker.report_cells import (
     review_label,
     typed,
 )
-from worker.report_facts import NEEDS_REVIEW, TUMOR, ModelFacts, PatientFacts, ScanFacts
-from worker.report_layout import (
+from worker.report.facts import NEEDS_REVIEW, TUMOR, ModelFacts, PatientFacts, ScanFacts
+from worker.report.layout import (
     AMBER,
     BODY,
     FIGURE,
@@ -39,7 +39,7 @@ from worker.report_layout import (
     coloured,
     mono,
 )
-from worker.report_text import TypedText
+from worker.report.text import TypedText
 
 READING_NOTE = (
     "The tumor probability is the model's estimate that the slice shows a tumor. The confidence is the "
