@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from flask import request
 
 from api.wiring import services
-from shared import jobs
-from shared.models import Job
+from shared import job_queries
+from shared.models import UNFINISHED, Job
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 FIRST_PAUSE_S = 0.05
@@ -37,7 +37,7 @@ def asked_wait() -> float:
 def wait_for_end(job_ids: Sequence[uuid.UUID], seconds: float) -> list[Job]:
     """The jobs in the order of `job_ids`, once none is unfinished or the time is up."""
     wanted = list(job_ids)
-    return poll(wanted, seconds, lambda rows: all(row.status not in jobs.UNFINISHED for row in rows))
+    return poll(wanted, seconds, lambda rows: all(row.status not in UNFINISHED for row in rows))
 
 
 def poll(
@@ -48,7 +48,7 @@ def poll(
     pause = FIRST_PAUSE_S
     while True:
         with services().sessions() as session:
-            found = jobs.load(session, job_ids)
+            found = job_queries.load(session, job_ids)
         rows = [found[job_id] for job_id in job_ids if job_id in found]
         left = deadline - time.monotonic()
         if left <= 0 or is_enough(rows):

@@ -36,7 +36,7 @@ def test_connection(sessions: sessionmaker[Session]) -> bool:
     """True if the database answers a query."""
     try:
         with sessions() as session:
-            return session.execute(text("SELECT 1")).scalar_one() == 1
+            return bool(session.execute(text("SELECT 1")).scalar_one() == 1)
     except SQLAlchemyError:
         return False
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, tuple_, update
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, aliased
 
-from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, report_scans
+from shared.models import UNFINISHED, Job, JobEvent, JobKind, JobStatus, Lane, report_scans
 
-UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 WORKER_LOST = "WORKER_LOST"
 MAX_RETRY_SECONDS = 300
 
@@ -79,7 +78,7 @@ def _due_ids(session: Session, kind: JobKind, limit: int, only: ColumnElement[bo
     query = (
         select(Job.id)
         .where(
-            Job.kind == kind, Job.status == JobStatus.QUEUED, Job.run_after <= func.now(), only, _is_ready()
+            Job.kind == kind, Job.status == JobStatus.QUEUED, Job.run_after <= func.now(), only, is_ready()
         )
         .order_by(Job.position)
         .limit(limit)
@@ -88,7 +87,7 @@ def _due_ids(session: Session, kind: JobKind, limit: int, only: ColumnElement[bo
     return list(session.scalars(query))
 
 
-def _is_ready() -> ColumnElement[bool]:
+def is_ready() -> ColumnElement[bool]:
     """A report waits until no scan that it covers is still being worked on."""
     other = aliased(Job)
     return or_(
@@ -97,29 +96,6 @@ def _is_ready() -> ColumnElement[bool]:
         .where(report_scans.c.report_id == Job.report_id, report_scans.c.scan_id == other.scan_id)
         .where(other.status.in_(UNFINISHED)),
     )
-
-
-def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
-    """Jobs with the scan or report that they are about, by id; unknown ids are left out."""
-    query = select(Job).options(joinedload(Job.scan), joinedload(Job.report)).where(Job.id.in_(job_ids))
-    return {job.id: job for job in session.scalars(query)}
-
-
-def patient_of(job: Job) -> int | None:
-    """patients.id of a loaded job's subject."""
-    subject = job.scan or job.report
-    return subject.patient_id if subject else None
-
-
-def count_ahead(session: Session, job: Job) -> int:
-    """How many older jobs of the same kind and lane are still queued."""
-    query = select(func.count()).where(
-        Job.kind == job.kind,
-        Job.lane == job.lane,
-        Job.status == JobStatus.QUEUED,
-        Job.position < job.position,
-    )
-    return session.execute(query).scalar_one()
 
 
 def renew(session: Session, claims: Sequence[Claim], lease_seconds: float) -> None:
@@ -135,7 +111,12 @@ def renew(session: Session, claims: Sequence[Claim], lease_seconds: float) -> No
 
 def succeed(session: Session, claims: Sequence[Claim]) -> list[Claim]:
     """End jobs as succeeded. Returns the claims that were still valid: only their results may be kept."""
-    values = {"status": JobStatus.SUCCEEDED, "stage": "done", "error_code": None, "error_message": None}
+    values: dict[str, object] = {
+        "status": JobStatus.SUCCEEDED,
+        "stage": "done",
+        "error_code": None,
+        "error_message": None,
+    }
     return _end(session, claims, values, "succeeded")
 
 
@@ -177,22 +158,6 @@ def expire_leases(session: Session, max_attempts: int, retry_seconds: float) -> 
     ).all()
     give_up_crashed(session, [Claim(row[0], row[1], row[2]) for row in rows], max_attempts, retry_seconds)
     return len(rows)
-
-
-def waiting_ids(
-    session: Session, kind: JobKind, lane: Lane, older_than_seconds: float, limit: int
-) -> list[uuid.UUID]:
-    """The oldest jobs that could run but have waited for a while: perhaps their wake-up was lost."""
-    cutoff = func.now() - timedelta(seconds=older_than_seconds)
-    return list(
-        session.scalars(
-            select(Job.id)
-            .where(Job.kind == kind, Job.lane == lane, Job.status == JobStatus.QUEUED)
-            .where(Job.run_after <= cutoff, _is_ready())
-            .order_by(Job.position)
-            .limit(limit)
-        )
-    )
 
 
 def _holds(claims: Iterable[Claim]) -> ColumnElement[bool]:

@@ -14,7 +14,9 @@ from celery import Celery
 from kombu import Queue as KombuQueue
 from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from shared.logs import get_logger
 from shared.models import JobKind, Lane
@@ -53,7 +55,7 @@ class Queue(Protocol):
 
 
 def make_celery(settings: Settings, include: Sequence[str] = ()) -> Celery:
-    """The Celery application: of the API, which only sends, and of the workers, whose tasks `include` names."""
+    """The Celery application of the API, which only sends, and of workers, whose tasks `include` names."""
     app = Celery("brain_tumor", broker=settings.redis_url.get_secret_value(), include=list(include))
     app.conf.update(
         task_queues=[KombuQueue(name) for name in QUEUES],
@@ -106,6 +108,8 @@ class CeleryQueue:
     def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
         if time.monotonic() < self._paused_until:
             return False
+        if not self.is_up():  # asked first, because Celery's own connection tries for six seconds
+            return self._pause(kind, len(job_ids), "no answer to a ping")
         task = TASK_RENDER if kind == JobKind.REPORT else TASK_ANALYSE
         step = 1 if kind == JobKind.REPORT else self._batch_size
         hints = min(math.ceil(len(job_ids) / step), MAX_HINTS)
@@ -113,13 +117,14 @@ class CeleryQueue:
             for job_id in job_ids[: hints * step : step]:
                 self._app.send_task(task, args=[str(job_id)], queue=queue_of(kind, lane), retry=False)
         except (OperationalError, RedisError, OSError) as error:
-            # A request must not wait for an ill broker once per hint, nor may the next one: pause.
-            self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
-            log.warning(
-                "wake-up not sent, the sweeper will", kind=kind, jobs=len(job_ids), cause=type(error).__name__
-            )
-            return False
+            return self._pause(kind, len(job_ids), type(error).__name__)
         return True
+
+    def _pause(self, kind: JobKind, jobs: int, cause: str) -> bool:
+        """Send nothing for a while: neither this request nor the next may wait for an ill broker again."""
+        self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+        log.warning("wake-up not sent, the sweeper will", kind=kind, jobs=jobs, cause=cause)
+        return False
 
     def is_up(self) -> bool:
         try:
@@ -129,7 +134,7 @@ class CeleryQueue:
 
     def waiting_hints(self, kind: JobKind, lane: Lane) -> int:
         try:
-            return int(self._redis.llen(queue_of(kind, lane)))  # type: ignore[arg-type]  # sync client
+            return int(self._redis.llen(queue_of(kind, lane)))
         except RedisError:
             return 0
 

@@ -148,7 +148,7 @@ def load_settings() -> Settings:
     Raises `SettingsError` naming every variable that is missing or wrong, never its value.
     """
     try:
-        return Settings()  # type: ignore[call-arg]  # values come from the environment
+        return Settings()
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):

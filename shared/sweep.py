@@ -6,7 +6,7 @@ needed do no harm.
 
 from sqlalchemy import text
 
-from shared import jobs
+from shared import job_queries, jobs
 from shared.logs import get_logger
 from shared.models import JobKind, Lane
 from shared.services import Services
@@ -32,7 +32,7 @@ def sweep(services: Services) -> None:
             (JobKind.REPORT, Lane.INTERACTIVE),
         ):
             limit = HINTS_PER_SWEEP * (settings.batch_size if kind == JobKind.SCAN else 1)
-            forgotten[kind, lane] = jobs.waiting_ids(session, kind, lane, FORGOTTEN_AFTER_S, limit)
+            forgotten[kind, lane] = job_queries.waiting_ids(session, kind, lane, FORGOTTEN_AFTER_S, limit)
     if expired:
         log.warning("jobs taken from silent workers", jobs=expired)
     for (kind, lane), job_ids in forgotten.items():

@@ -1,9 +1,11 @@
 """Real servers for every test that needs one: Postgres and Redis from the wheels, started once per run."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -17,6 +19,17 @@ from stack.postgres import Cluster
 from stack.redis_server import RedisServer
 
 SECRET = "a secret key that only the tests use"
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    """Commands configure the process' logging; the next test gets it as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import select
 
-from shared import jobs, results
+from shared import job_queries, jobs, results
 from shared.errors import BrainScanError, ModelPredictionError
 from shared.images import read_grey
 from shared.jobs import Claim, Failure
@@ -193,7 +193,7 @@ class ScanPipeline:
     def _wake_next(self) -> None:
         with self._services.sessions() as session:
             for lane in Lane:
-                waiting = jobs.waiting_ids(session, JobKind.SCAN, lane, 0, 1)
+                waiting = job_queries.waiting_ids(session, JobKind.SCAN, lane, 0, 1)
                 if waiting:
                     self._services.queue.wake(JobKind.SCAN, lane, waiting)
 

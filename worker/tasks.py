@@ -5,7 +5,7 @@ from shared.sweep import sweep as sweep_once
 from worker.app import app, this_process
 
 
-@app.task(name=TASK_ANALYSE)  # type: ignore[untyped-decorator]  # Celery ships no types
+@app.task(name=TASK_ANALYSE)
 def analyse(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
     """Analyse the backlog of scans."""
     pipeline = this_process().scans
@@ -13,7 +13,7 @@ def analyse(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
         pipeline.drain()
 
 
-@app.task(name=TASK_RENDER)  # type: ignore[untyped-decorator]
+@app.task(name=TASK_RENDER)
 def render(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
     """Render the reports that are due."""
     renderer = this_process().reports
@@ -21,7 +21,7 @@ def render(job_id: str) -> None:  # noqa: ARG001 - shown in Flower
         renderer.drain()
 
 
-@app.task(name=TASK_SWEEP)  # type: ignore[untyped-decorator]
+@app.task(name=TASK_SWEEP)
 def sweep() -> None:
     """Find what got stuck."""
     sweep_once(this_process().services)

@@ -12,10 +12,10 @@ from api.bodies import JobIdsBody, read_body, read_uuid
 from api.presenters import Json, job_json
 from api.waiting import asked_wait, poll
 from api.wiring import services
-from shared import jobs
+from shared import job_queries
 from shared.accounts import Role
 from shared.errors import NotFoundError
-from shared.models import Job, JobStatus
+from shared.models import UNFINISHED, Job, JobStatus
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
 POLL_AFTER_S = 1
@@ -29,7 +29,7 @@ def get_job(job_id: str) -> ResponseReturnValue:
     if not rows:
         raise NotFoundError("Job not found")
     before, seconds = rows[0].status, asked_wait()
-    if seconds and before in jobs.UNFINISHED:
+    if seconds and before in UNFINISHED:
         rows = poll([rows[0].id], seconds, lambda now: any(row.status != before for row in now))
     return _with_etag(_present(rows)[0])
 
@@ -40,7 +40,7 @@ def get_jobs() -> ResponseReturnValue:
     ids = read_body(JobIdsBody).ids
     wanted = {text: read_uuid(text) for text in ids}
     with services().sessions() as session:
-        found = jobs.load(session, [job_id for job_id in wanted.values() if job_id])
+        found = job_queries.load(session, [job_id for job_id in wanted.values() if job_id])
     rows = _visible([found[key] for key in dict.fromkeys(wanted.values()) if key in found])
     seen = {row.id for row in rows}
     missing = [text for text, key in wanted.items() if key not in seen]
@@ -51,7 +51,7 @@ def _visible(rows: Sequence[Job]) -> list[Job]:
     who = caller()
     if who.role == Role.ADMIN:
         return list(rows)
-    return [row for row in rows if jobs.patient_of(row) == who.id]
+    return [row for row in rows if job_queries.patient_of(row) == who.id]
 
 
 def _present(rows: Sequence[Job]) -> list[Json]:
@@ -59,7 +59,7 @@ def _present(rows: Sequence[Job]) -> list[Json]:
     ahead: dict[uuid.UUID, int] = {}
     if len(queued) == 1:  # a count per job: worth it for one, not for five hundred
         with services().sessions() as session:
-            ahead = {queued[0].id: jobs.count_ahead(session, queued[0])}
+            ahead = {queued[0].id: job_queries.count_ahead(session, queued[0])}
     return [job_json(row, ahead) for row in rows]
 
 
@@ -67,6 +67,6 @@ def _with_etag(body: Json) -> Response:
     response = jsonify(success=True, data=body)
     response.set_etag(hashlib.sha256(current_app.json.dumps(body).encode()).hexdigest()[:32])
     response.headers["Cache-Control"] = "private, no-cache"
-    if body["status"] in jobs.UNFINISHED:
+    if body["status"] in UNFINISHED:
         response.headers["Retry-After"] = str(POLL_AFTER_S)
     return response.make_conditional(request)  # type: ignore[return-value]  # werkzeug's type is wider

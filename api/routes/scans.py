@@ -12,9 +12,9 @@ from api.presenters import Json, accepted_json, analysed_json
 from api.uploads import Refused, take_uploads
 from api.waiting import preferred_wait, wait_for_end
 from api.wiring import services
-from shared import accounts, jobs, scans
+from shared import accounts, scans
 from shared.errors import ServiceUnavailableError, ValidationError
-from shared.models import Job, JobKind
+from shared.models import UNFINISHED, Job, JobKind
 from shared.scans import StoredOriginal
 
 blueprint = Blueprint("scans", __name__)
@@ -77,7 +77,7 @@ def _answer(
     outcomes: Sequence[StoredOriginal | Refused], rows: Sequence[Job], batch_id: uuid.UUID
 ) -> ResponseReturnValue:
     """200 in the synchronous shape if every job has ended, else 202."""
-    is_done = all(row.status not in jobs.UNFINISHED for row in rows)
+    is_done = all(row.status not in UNFINISHED for row in rows)
     shape = analysed_json if is_done else accepted_json
     accepted = iter(rows)
     results = [_refused_json(o) if isinstance(o, Refused) else shape(next(accepted)) for o in outcomes]

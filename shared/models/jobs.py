@@ -25,6 +25,9 @@ class JobStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
 class Lane(StrEnum):
     """Small uploads that a person waits for, and bulk work."""
 

@@ -66,7 +66,8 @@ def test_an_upload_becomes_a_result_and_a_report(
 def test_one_corrupt_file_fails_alone_with_a_clear_error(
     admin: FlaskClient, patient_id: int, pipeline: ScanPipeline
 ) -> None:
-    answer = upload(admin, patient_id, (picture(), "good.png"), (picture()[:70], "cut.png"), (b"MZ...", "x.png"))
+    files = (picture(), "good.png"), (picture()[:70], "cut.png"), (b"MZ...", "x.png")
+    answer = upload(admin, patient_id, *files)
     assert answer.status_code == 202
     good, cut, program = answer.json["results"]
     assert good["success"] is True
@@ -182,7 +183,8 @@ def test_etag_answers_304_until_the_job_changes(
     again = admin.get(f"/api/jobs/{job_id}", headers={"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 304
     pipeline.drain()
-    assert admin.get(f"/api/jobs/{job_id}", headers={"If-None-Match": first.headers["ETag"]}).status_code == 200
+    changed = admin.get(f"/api/jobs/{job_id}", headers={"If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
 
 
 def test_job_status_in_bulk_names_unknown_ids(admin: FlaskClient, patient_id: int) -> None:
