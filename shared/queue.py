@@ -145,6 +145,6 @@ def make_queue(settings: Settings) -> CeleryQueue:
         settings.redis_url.get_secret_value(),
         socket_timeout=2,
         socket_connect_timeout=2,
-        health_check_interval=25,
+        retry=Retry(NoBackoff(), retries=1),  # once: a pooled connection may have died with the last server
     )
     return CeleryQueue(make_celery(settings), redis, settings.batch_size)
