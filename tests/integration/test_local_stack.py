@@ -1,4 +1,4 @@
-"""The whole stack as `make up`, `make demo` and `make down` run it: real processes under the real supervisor."""
+"""The whole stack as `make up`, `make demo` and `make down` run it: real processes, real supervisor."""
 
 import json
 import os

@@ -82,7 +82,7 @@ def test_the_answer_does_not_depend_on_the_batch_size(predictor):
         np.testing.assert_allclose(one.evidence_map, other.evidence_map, atol=1e-4)
 
 
-def test_the_probability_is_a_function_of_the_map_alone(predictor, exported):
+def test_the_probability_is_a_function_of_the_map_alone(predictor):
     """The decision can be recomputed from what is shown: there is no other pathway."""
     network = predictor._network
     for prediction in predictor.predict(pictures(3)):

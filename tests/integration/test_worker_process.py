@@ -1,0 +1,194 @@
+"""The real worker as a process: Celery, Redis, Postgres and the shipped model."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from shared import accounts
+from shared.accounts import NewPatient
+from shared.models import Job, JobStatus, Worker
+from shared.services import Services, build_services
+from shared.settings import Settings
+from stack.ports import free_port
+from stack.redis_server import RedisServer
+from tests.fakes import picture
+from tests.integration.conftest import ADMIN_PASSWORD, client_of
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = picture(size=(256, 256))
+POOL = ["-P", "prefork", "-c", "1", "--pool-start-method", "spawn"]
+PATIENCE_S = 90
+
+
+@dataclass
+class RunningWorker:
+    """A worker process and what it has logged."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = self.log_file.read_text().splitlines()
+        records = [json.loads(line) for line in lines if line.startswith("{")]
+        return [record for record in records if record.get("event") == name]
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.2)
+
+
+def start_worker(settings: Settings, folder: Path, **environment: str) -> RunningWorker:
+    log_file = folder / "worker.log"
+    values = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+        "IMAGE_FOLDER": str(settings.image_folder),
+        "REPORT_FOLDER": str(settings.report_folder),
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "LEASE_SECONDS": "4",
+        "RETRY_SECONDS": "0.5",
+        **environment,
+    }
+    argv = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", "scan@%h"]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [*argv, "-Q", "scans.interactive,scans.bulk", *POOL],
+            cwd=ROOT,
+            env={**os.environ, **values},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return RunningWorker(process, log_file)
+
+
+def stop_worker(worker: RunningWorker) -> None:
+    if worker.process.poll() is None:
+        os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.wait()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that the test may stop."""
+    server = RedisServer(tmp_path / "redis", free_port())
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def real_settings(settings: Settings, own_redis: RedisServer) -> Settings:
+    return settings.model_copy(update={"redis_url": type(settings.redis_url)(own_redis.url)})
+
+
+@pytest.fixture
+def real_services(real_settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Services]:  # noqa: ARG001
+    built = build_services(real_settings)
+    yield built
+    built.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def worker(real_settings: Settings, real_services: Services, tmp_path: Path) -> Iterator[RunningWorker]:
+    running = start_worker(real_settings, tmp_path)
+    until(lambda: bool(count(real_services, select(func.count(Worker.name)))), "the worker says it is alive")
+    yield running
+    stop_worker(running)
+
+
+@pytest.fixture
+def patient(real_services: Services) -> int:
+    with real_services.sessions.begin() as session:
+        accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
+        return accounts.create_patient(session, NewPatient("Ada", "ada@example.org"))[0].id
+
+
+def count(services: Services, query: Any) -> int:
+    with services.sessions() as session:
+        return int(session.execute(query).scalar_one())
+
+
+def all_ended(services: Services, number: int) -> bool:
+    return count(services, select(func.count(Job.id)).where(Job.status == JobStatus.SUCCEEDED)) == number
+
+
+def upload(services: Services, patient: int, number: int) -> int:
+    client: FlaskClient = client_of(services, use_cookies=True)
+    client.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
+    files = [(io.BytesIO(SAMPLE), f"{n}.png") for n in range(number)]
+    answer = client.post("/api/admin/scans/upload", data={"patient_id": str(patient), "files": files})
+    return answer.status_code
+
+
+def test_scans_run_in_batches_and_the_model_is_loaded_once(
+    real_services: Services, worker: RunningWorker, patient: int
+) -> None:
+    assert upload(real_services, patient, 40) == 202
+    until(lambda: all_ended(real_services, 40), "all scans are analysed")
+    sizes = [record["size"] for record in worker.events("batch finished")]
+    assert sum(sizes) == 40
+    assert max(sizes) == 16
+    assert len(sizes) <= 4
+    assert len(worker.events("model loaded")) == 1
+
+
+def test_uploads_while_redis_is_down_run_once_it_is_back(
+    real_services: Services, worker: RunningWorker, patient: int, own_redis: RedisServer
+) -> None:
+    own_redis.stop()
+    began = time.monotonic()
+    assert upload(real_services, patient, 3) == 202
+    assert time.monotonic() - began < 5
+    assert count(real_services, select(func.count(Job.id)).where(Job.status == JobStatus.QUEUED)) == 3
+    own_redis.start()
+    until(lambda: all_ended(real_services, 3), "the scans are analysed after the outage")
+    assert worker.process.poll() is None
+
+
+def test_a_killed_worker_child_loses_nothing(
+    real_services: Services, worker: RunningWorker, patient: int
+) -> None:
+    assert upload(real_services, patient, 60) == 202
+    until(lambda: len(worker.events("batch finished")) > 0, "the first batch is done")
+    with real_services.sessions() as session:
+        name = session.scalars(select(Worker.name)).first()
+    os.kill(int(str(name).rsplit(":", 1)[-1]), signal.SIGKILL)
+    until(lambda: all_ended(real_services, 60), "all scans are analysed after the kill")
+    assert len(worker.events("model loaded")) == 2
+    assert count(real_services, select(func.max(Job.attempt))) <= 2
+
+
+def test_damaged_weights_stop_the_worker_with_one_clear_line(
+    real_settings: Settings, real_services: Services, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(ROOT / "model_weights", folder)
+    weights = next(folder.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    worker = start_worker(real_settings, tmp_path, MODEL_FOLDER=str(folder))
+    try:
+        worker.process.wait(PATIENCE_S)
+        reason = worker.events("worker stops: the model cannot be used")[0]["reason"]
+        assert "SHA-256" in reason
+        assert count(real_services, select(func.count(Worker.name))) == 0
+    finally:
+        stop_worker(worker)
