@@ -30,7 +30,7 @@ from worker.training.loop import (
 )
 
 CONFIG = TrainingConfig(
-    size=32, first_size=32, canvas=40, epochs=2, steps=2, mix=BatchMix(3, 2, 2, 1), warmup_epochs=0.5, seed=11
+    size=32, first_size=32, canvas=40, epochs=2, steps=2, mix=BatchMix(3, 2, 2, 1), late_mix=BatchMix(3, 1, 3, 1), warmup_epochs=0.5, seed=11
 )
 
 

@@ -1,0 +1,106 @@
+"""The processes of the product: what each one runs, as whom, and how it is stopped."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.ports import LOOPBACK, Ports
+from stack.postgres import Cluster
+from stack.redis_server import RedisServer
+from stack.settings import CHECKOUT
+from stack.state import Secrets, StateFolder
+
+FLOWER_USER = "ops"
+API_WORKERS, API_THREADS = 2, 8
+WORKER_STOP_SECONDS = 90  # longest batch plus Celery's own slow exit, which can take half a minute
+STOP_SECONDS = 30
+OWNER_VARIABLE = "BRAIN_TUMOR_STACK"  # in every process of a stack: the state folder that it belongs to
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised process. `group` data starts first and stops last."""
+
+    role: str
+    group: str
+    argv: tuple[str, ...]
+    directory: Path = CHECKOUT
+    user: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+    stop_seconds: int = STOP_SECONDS
+    stop_children_too: bool = True
+    settle_seconds: int = 2
+
+
+def product_environment(
+    inherited: Mapping[str, str], state: StateFolder, secrets: Secrets, postgres: Cluster, redis: RedisServer
+) -> dict[str, str]:
+    """Where everything is, in the variables of shared/settings.py, on top of the caller's environment."""
+    return {
+        **inherited,
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": redis.url,
+        "SECRET_KEY": secrets.secret_key,
+        "IMAGE_FOLDER": str(state.root / "images"),
+        "REPORT_FOLDER": str(state.root / "reports"),
+        "PYTHONUNBUFFERED": "1",
+        OWNER_VARIABLE: str(state.root),
+    }
+
+
+def data_programs(postgres: Cluster, redis: RedisServer) -> list[Program]:
+    """Postgres and Redis. Postgres ends its own children; a signal to each of them would be a crash to it."""
+    return [
+        Program(
+            "postgres",
+            "data",
+            tuple(postgres.command()),
+            directory=postgres.working_directory,
+            user=postgres.system_user,
+            stop_signal="INT",
+            stop_children_too=False,
+        ),
+        Program("redis", "data", tuple(redis.command()), directory=redis.working_directory),
+    ]
+
+
+def product_programs(state: StateFolder, secrets: Secrets, ports: Ports) -> list[Program]:
+    """The API, the workers, the scheduler and the monitor."""
+    flower_login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{secrets.flower_password}"}
+    schedule = ("beat", "--schedule", str(state.root / "beat" / "schedule"))
+    flower = ("flower", f"--address={LOOPBACK}", f"--port={ports.flower}")
+    return [
+        Program("api", "product", _gunicorn(ports.api)),
+        _worker("scan", "scans.interactive,scans.bulk"),
+        _worker("report", "reports,system"),
+        Program("beat", "product", _celery(*schedule)),
+        Program("flower", "product", _celery(*flower), environment=flower_login),
+    ]
+
+
+def _gunicorn(port: int) -> tuple[str, ...]:
+    size = ("--worker-class", "gthread", "--workers", str(API_WORKERS), "--threads", str(API_THREADS))
+    bind = ("--bind", f"{LOOPBACK}:{port}", "--graceful-timeout", str(STOP_SECONDS), "--no-control-socket")
+    return (sys.executable, "-m", "gunicorn", *size, *bind, "api.wsgi:app")
+
+
+def _worker(role: str, queues: str) -> Program:
+    """A Celery worker with one child that computes.
+
+    Only the parent is asked to stop: it lets the child finish its batch, which a signal of its own would end.
+    """
+    pool = ("-P", "prefork", "-c", "1", "--pool-start-method", "spawn")
+    return Program(
+        f"{role}-worker",
+        "product",
+        _celery("worker", "-n", f"{role}@%h", "-Q", queues, *pool),
+        environment={"WORKER_ROLE": role},
+        stop_seconds=WORKER_STOP_SECONDS,
+        stop_children_too=False,
+    )
+
+
+def _celery(command: str, *options: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", "worker.app", command, *options)
