@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -10,6 +10,7 @@ from shared.models import Worker
 
 BEAT_SECONDS = 5.0
 SILENT_AFTER_S = 30.0
+FORGET_AFTER_H = 24.0
 
 
 def beat(session: Session, name: str, role: str, device: str, model: str | None) -> None:
@@ -20,6 +21,11 @@ def beat(session: Session, name: str, role: str, device: str, model: str | None)
         .values(name=name, **values)
         .on_conflict_do_update(index_elements=[Worker.name], set_=values)
     )
+
+
+def forget_silent(session: Session) -> None:
+    """Remove rows of processes that ended long ago."""
+    session.execute(delete(Worker).where(Worker.last_seen_at < func.now() - timedelta(hours=FORGET_AFTER_H)))
 
 
 def roles_alive(session: Session) -> set[str]:

@@ -6,7 +6,7 @@ needed do no harm.
 
 from sqlalchemy import text
 
-from shared import job_queries, jobs
+from shared import heartbeat, job_queries, jobs
 from shared.logs import get_logger
 from shared.models import JobKind, Lane
 from shared.services import Services
@@ -26,6 +26,7 @@ def sweep(services: Services) -> None:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
             return
         expired = jobs.expire_leases(session, settings.max_attempts, settings.retry_seconds)
+        heartbeat.forget_silent(session)
         for kind, lane in (
             (JobKind.SCAN, Lane.INTERACTIVE),
             (JobKind.SCAN, Lane.BULK),
