@@ -9,7 +9,6 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
-from shared.errors import ModelFileError
 from shared.logs import configure_logging
 from shared.queue import make_celery
 from shared.settings import SettingsError, load_settings
@@ -37,7 +36,7 @@ def _configure_logging(**_: Any) -> None:
 def _start(**_: Any) -> None:
     try:
         _processes.append(WorkerProcess(settings))
-    except ModelFileError as error:
+    except Exception as error:  # noqa: BLE001 - Celery would swallow it and go on without a working child
         stop_worker(error)
 
 

@@ -89,8 +89,11 @@ def load_model(settings: Settings) -> LoadedModel:
     return LoadedModel(predictor, manifest.input_size, provenance)
 
 
-def stop_worker(error: ModelFileError) -> NoReturn:
-    """A wrong model must stop the whole worker: its pool would start this process again and again."""
-    log.critical("worker stops: the model cannot be used", reason=str(error))
+def stop_worker(error: Exception) -> NoReturn:
+    """A process that cannot start must stop the whole worker: its pool would try again and again."""
+    if isinstance(error, ModelFileError):
+        log.critical("worker stops: the model cannot be used", reason=str(error))
+    else:
+        log.critical("worker stops: it cannot start", exc_info=error)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
