@@ -1,6 +1,7 @@
 """`worker.training`: runs reproduce and resume, samples are what their labels say, figures are right."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 
 from worker.inference import Predictor
+from worker.inference.manifest import sha256_of
 from worker.inference.network import CLASSES
 from worker.training import metrics
 from worker.training.__main__ import main
@@ -23,6 +25,7 @@ from worker.training.loop import (
     kinds,
     learning_rate,
     load_checkpoint,
+    load_start,
     make_batch,
     new_state,
     run_epoch,
@@ -30,7 +33,15 @@ from worker.training.loop import (
 )
 
 CONFIG = TrainingConfig(
-    size=32, first_size=32, canvas=40, epochs=2, steps=2, mix=BatchMix(3, 2, 2, 1), late_mix=BatchMix(3, 1, 3, 1), warmup_epochs=0.5, seed=11
+    size=32,
+    first_size=32,
+    canvas=40,
+    epochs=2,
+    steps=2,
+    mix=BatchMix(3, 2, 2, 1),
+    late_mix=BatchMix(3, 1, 3, 1),
+    warmup_epochs=0.5,
+    seed=11,
 )
 
 
@@ -215,6 +226,30 @@ def test_the_command_trains_exports_and_resumes(data, tmp_path, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
+def test_a_second_run_starts_from_the_first_ones_weights_and_says_so(data, tmp_path):
+    first = new_state(CONFIG, "cpu")
+    save_checkpoint(first, CONFIG, tmp_path / "first.pt")
+    second = new_state(replace(CONFIG, seed=99), "cpu")
+    load_start(second, tmp_path / "first.pt")
+    assert torch.equal(weights(second), weights(first))
+    command = [str(data / "pictures"), "--masks", str(data / "masks"), "--out", str(tmp_path / "run")]
+    command += [
+        "--export",
+        str(tmp_path / "model"),
+        "--start",
+        str(tmp_path / "first.pt"),
+        "--size",
+        "32",
+        "--canvas",
+        "40",
+        "--steps",
+        "1",
+    ]
+    assert main([*command, "--epochs", "1", "--device", "cpu"]) == 0
+    config = Predictor.load(tmp_path / "model", device="cpu").manifest.training.config
+    assert config["start_sha256"] == sha256_of(tmp_path / "first.pt")
+
+
 def test_the_learning_rate_warms_up_and_ends_near_zero():
     rates = [learning_rate(step, TrainingConfig(epochs=3, steps=10)) for step in range(30)]
     assert rates[0] < rates[7] < max(rates) <= TrainingConfig().learning_rate
@@ -244,7 +279,7 @@ def test_calibration_undoes_overconfidence_and_keeps_the_order():
     rng = np.random.default_rng(1)
     honest = rng.normal(0, 2, 4000)
     truth = rng.random(4000) < 1 / (1 + np.exp(-honest))
-    scale, offset = fit(3 * honest + 1, truth, np.ones(4000))
+    scale, offset = fit(3 * honest + 1, truth)
     assert scale == pytest.approx(1 / 3, rel=0.15)
     assert offset == pytest.approx(-1 / 3, abs=0.15)
 

@@ -1,0 +1,77 @@
+"""A trained network -> weights and manifest that the worker loads."""
+
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from worker.inference.manifest import ARCHITECTURE, Manifest, Training, sha256_of, write_manifest
+from worker.inference.network import CLASSES, LocalEvidenceNet
+from worker.inference.weights import save_weights
+from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
+from worker.training.config import TrainingConfig
+
+LARGEST_FILE = 23_000_000  # bytes; the repository carries the weights
+
+
+def export(
+    network: LocalEvidenceNet,
+    folder: Path,
+    name: str,
+    version: str,
+    config: TrainingConfig,
+    training: Training,
+    metrics: dict[str, Any],
+) -> Manifest:
+    """Write `<name>.safetensors` and manifest.json into `folder`.
+
+    Raises `ValueError` when the weights are too large for the repository or for half precision.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / f"{name}.safetensors"
+    save_weights(network, weights)
+    if weights.stat().st_size > LARGEST_FILE:
+        raise ValueError(f"{weights} has {weights.stat().st_size} bytes; at most {LARGEST_FILE} are wanted.")
+    manifest = Manifest(
+        name=name,
+        version=version,
+        architecture=ARCHITECTURE,
+        head=network.parameters_of_head.as_dict(),
+        classes=CLASSES,
+        input_size=config.size,
+        preprocessing_version=PREPROCESSING_VERSION,
+        pixel_mean=PIXEL_MEAN,
+        pixel_std=PIXEL_STD,
+        weights_file=weights.name,
+        weights_sha256=sha256_of(weights),
+        training=training,
+        metrics=rounded(metrics),
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def current_commit() -> str:
+    """The repository's commit, with "-dirty" when files differ from it; "unknown" outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607 - git is wherever the developer has it
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def rounded(value: Any) -> Any:
+    """Floats to four digits, through dictionaries; what is not a number (an AUC of one class) is left out."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items() if not _is_nan(inner)}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,105 @@
+"""Figures of merit as plain NumPy functions: classification, calibration, and where the map points."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Array = npt.NDArray[np.floating]
+BoolArray = npt.NDArray[np.bool_]
+
+
+def auc(scores: Array, positive: BoolArray) -> float:
+    """Area under the ROC curve by the Mann-Whitney statistic, ties counted half; nan with one class only."""
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if positives == 0 or negatives == 0:
+        return float("nan")
+    ranks = stats.rankdata(scores)
+    rank_sum = float(ranks[positive].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def accuracy(scores: Array, positive: BoolArray, threshold: float = 0.5) -> float:
+    """Share of pictures on the right side of the threshold."""
+    return float(np.mean((scores >= threshold) == positive))
+
+
+def sensitivity(scores: Array, positive: BoolArray, threshold: float = 0.5) -> float:
+    """Share of the positive that is called so; nan without any."""
+    return _mean(scores[positive] >= threshold)
+
+
+def specificity(scores: Array, positive: BoolArray, threshold: float = 0.5) -> float:
+    """Share of the negative that is called so; nan without any."""
+    return _mean(scores[~positive] < threshold)
+
+
+def class_accuracy(probabilities: Array, labels: npt.NDArray[np.int64]) -> float:
+    """Share of pictures whose most probable class (N, K) is the labelled one (N,)."""
+    return _mean(probabilities.argmax(axis=1) == labels)
+
+
+def expected_calibration_error(scores: Array, positive: BoolArray, bins: int = 15) -> float:
+    """Mean gap between the score and the observed frequency over equal-width bins, weighted by their count.
+
+    Guo et al., On calibration of modern neural networks, ICML 2017, for the binary score itself.
+    """
+    which = np.minimum((scores * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(scores[which == bin_].mean()) - float(positive[which == bin_].mean()))
+        * float(np.mean(which == bin_))
+        for bin_ in np.unique(which)
+    ]
+    return float(sum(gaps))
+
+
+def pointing_game(maps: Array, masks: Array) -> float:
+    """Share of maps (N, h, w) whose peak lies inside the mask (N, H, W, 0..1); no margin around the mask.
+
+    Zhang et al., Top-down neural attention by excitation backprop, ECCV 2016. The peak is the centre of the
+    strongest cell, after bilinear enlargement to the mask's size.
+    """
+    return _mean(np.array([_peak_inside(grid, mask) for grid, mask in zip(maps, masks, strict=True)]))
+
+
+def energy_inside(maps: Array, masks: Array) -> float:
+    """Mean share of a map's energy inside the mask, maps enlarged to the mask's size; empty maps count 0.
+
+    Wang et al., Score-CAM, CVPR Workshops 2020.
+    """
+    shares = []
+    for grid, mask in zip(maps, masks, strict=True):
+        large = enlarge(grid, mask.shape[0])
+        shares.append(float((large * (mask > 0.5)).sum()) / max(float(large.sum()), 1e-12))
+    return _mean(np.array(shares))
+
+
+def enlarge(grid: Array, side: int) -> Array:
+    """(h, w) -> (side, side), bilinear between cell centres, constant beyond the outermost ones."""
+    rows, columns = (_weights(count, side) for count in grid.shape)
+    return np.asarray(rows @ grid @ columns.T)
+
+
+def _weights(count: int, side: int) -> Array:
+    position = np.clip((np.arange(side) + 0.5) * count / side - 0.5, 0, count - 1)
+    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(count)[None, :]))
+
+
+def _peak_inside(grid: Array, mask: Array) -> bool:
+    large = enlarge(grid, mask.shape[0])
+    row, column = np.unravel_index(int(large.argmax()), large.shape)
+    return bool(mask[row, column] > 0.5)
+
+
+def _mean(values: Array | BoolArray) -> float:
+    return float(np.mean(values)) if values.size else float("nan")
+
+
+def classification_figures(scores: Array, positive: BoolArray) -> dict[str, float]:
+    """The figures that need only the tumour probability (N,) and the truth (N,)."""
+    return {
+        "auc": auc(scores, positive),
+        "accuracy": accuracy(scores, positive),
+        "sensitivity": sensitivity(scores, positive),
+        "specificity": specificity(scores, positive),
+        "ece": expected_calibration_error(scores, positive),
+    }
