@@ -8,12 +8,19 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from shared.jobs import is_ready
-from shared.models import Job, JobKind, JobStatus, Lane
+from shared.models import Job, JobKind, JobStatus, Lane, Scan
 
 
 def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
-    """Jobs with the scan or report that they are about, by id; unknown ids are left out."""
-    query = select(Job).options(joinedload(Job.scan), joinedload(Job.report)).where(Job.id.in_(job_ids))
+    """Jobs with the scan or report that they are about, by id; unknown ids are left out.
+
+    Evidence maps stay behind: they are most of a scan's row, and a poll shows none.
+    """
+    query = (
+        select(Job)
+        .options(joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report))
+        .where(Job.id.in_(job_ids))
+    )
     return {job.id: job for job in session.scalars(query)}
 
 

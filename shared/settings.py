@@ -85,7 +85,12 @@ class Settings(BaseSettings):
     model_folder: Path = Field(Path("model_weights"), description="weights and manifest.json")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the model runs")
     batch_size: int = Field(16, ge=1, le=1024, description="most images in one forward pass")
-    io_threads: int = Field(4, ge=1, le=64, description="threads that fetch, draw and store beside the model")
+    io_threads: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="threads that fetch, draw and store beside the model; more for stores over a network",
+    )
     lease_seconds: float = Field(
         60, ge=2, description="silence after which a running job is taken from its worker"
     )

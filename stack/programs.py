@@ -15,6 +15,9 @@ FLOWER_USER = "ops"
 API_WORKERS, API_THREADS = 2, 8
 WORKER_STOP_SECONDS = 90  # longest batch plus Celery's own slow exit, which can take half a minute
 STOP_SECONDS = 30
+# Between two operations the model's threads sleep: spinning, OpenMP's default, takes the cores from those
+# that decode and draw beside it.
+MODEL_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 OWNER_VARIABLE = "BRAIN_TUMOR_STACK"  # in every process of a stack: the state folder that it belongs to
 
 
@@ -96,7 +99,7 @@ def _worker(role: str, queues: str) -> Program:
         f"{role}-worker",
         "product",
         _celery("worker", "-n", f"{role}@%h", "-Q", queues, *pool),
-        environment={"WORKER_ROLE": role},
+        environment={"WORKER_ROLE": role, **MODEL_THREADS},
         stop_seconds=WORKER_STOP_SECONDS,
         stop_children_too=False,
     )

@@ -28,7 +28,7 @@ _STRONGEST_TINT = 150  # of 255: the anatomy stays visible under the strongest e
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """PNG files of the original's width and height."""
+    """PNG files of the original's width and height; an overlay without any evidence is grey."""
 
     heatmap: bytes
     overlay: bytes
@@ -39,9 +39,18 @@ def draw(picture: Image.Image, evidence: npt.NDArray[np.float32], crop: Crop) ->
     heat = _spread(evidence, crop, picture.size)
     colours = Image.frombytes("P", picture.size, heat.tobytes())
     colours.putpalette(_PALETTE)
+    return Drawing(heatmap=encode_png(colours), overlay=encode_png(_tint(picture, heat, colours)))
+
+
+def _tint(picture: Image.Image, heat: Image.Image, colours: Image.Image) -> Image.Image:
+    """The picture with the colours over it where there is evidence; grey as it was where there is none."""
+    tints = heat.point(_TINTS)
+    box = tints.getbbox()
+    if box is None:
+        return picture
     overlay = Image.merge("RGB", (picture, picture, picture))
-    overlay.paste(colours.convert("RGB"), (0, 0), heat.point(_TINTS))
-    return Drawing(heatmap=encode_png(colours), overlay=encode_png(overlay))
+    overlay.paste(colours.crop(box).convert("RGB"), box, tints.crop(box))
+    return overlay
 
 
 def _spread(evidence: npt.NDArray[np.float32], crop: Crop, size: tuple[int, int]) -> Image.Image:
