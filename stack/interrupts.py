@@ -10,7 +10,11 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def unwind_on_request() -> None:
-    """From now on SIGTERM and SIGHUP leave by an exception, as Ctrl-C does, so that `finally` blocks run."""
+    """From now on SIGINT, SIGTERM and SIGHUP leave by an exception, so that `finally` blocks run.
+
+    SIGINT is named too: shells start background jobs with it ignored, and Python would leave it so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
 
