@@ -30,10 +30,7 @@ class Refused:
 
 
 def take_uploads(files: Sequence[FileStorage]) -> list[StoredOriginal | Refused]:
-    """Check and store every file, in order. One bad file never spoils the others.
-
-    Raises `ServiceUnavailableError` if the store takes none of them: then nothing was accepted.
-    """
+    """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
     with ThreadPoolExecutor(STORE_THREADS) as threads:
         return list(threads.map(lambda file: _take(built, file), files))

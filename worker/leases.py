@@ -1,5 +1,7 @@
 """Keeps the leases of claimed jobs alive while, and only while, the work moves."""
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -14,6 +16,11 @@ from shared.services import Services
 RENEWALS_PER_LEASE = 4
 
 log = get_logger(__name__)
+
+
+def process_name() -> str:
+    """Host and process id: who holds a lease, and whom a heartbeat is from."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class LeaseKeeper:

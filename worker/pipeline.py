@@ -4,8 +4,6 @@ While the model runs on one batch, threads prepare the next one and finish the p
 does not wait for a disk or a network. At most two batches are in flight beside the one on the device.
 """
 
-import os
-import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +24,7 @@ from shared.services import Services
 from shared.storage import ObjectStore
 from worker.analysis import Model, Prediction, predict_each
 from worker.heatmap import draw
-from worker.leases import LeaseKeeper
+from worker.leases import LeaseKeeper, process_name
 from worker.preprocessing import ModelInput, prepare
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
@@ -70,7 +68,7 @@ class ScanPipeline:
         self._services = services
         self._settings = services.settings
         self._loaded = loaded
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = process_name()
         self._leases = LeaseKeeper(services)
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from typing import NoReturn
 
@@ -14,6 +13,7 @@ from shared.logs import get_logger
 from shared.services import build_services
 from shared.settings import Settings
 from shared.sweep import sweep
+from worker.leases import process_name
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 
@@ -27,7 +27,7 @@ class WorkerProcess:
         self.services = build_services(settings)
         self.scans: ScanPipeline | None = None
         self.reports: ReportRenderer | None = None
-        self._name = f"{settings.worker_role}@{socket.gethostname()}:{os.getpid()}"
+        self._name = f"{settings.worker_role}@{process_name()}"
         self._device = "cpu"
         self._model: str | None = None
         if settings.worker_role == "scan":

@@ -1,7 +1,5 @@
 """Report jobs: claim -> gather rows and stored pictures -> PDF -> store -> record."""
 
-import os
-import socket
 from collections.abc import Callable
 
 from shared import jobs, reports
@@ -11,7 +9,7 @@ from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan
 from shared.services import Services
 from shared.storage import ObjectStore
-from worker.leases import LeaseKeeper
+from worker.leases import LeaseKeeper, process_name
 from worker.report import ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
 
 log = get_logger(__name__)
@@ -22,7 +20,7 @@ class ReportRenderer:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._owner = process_name()
         self._leases = LeaseKeeper(services)
         self._leases.start()
 
