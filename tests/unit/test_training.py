@@ -11,6 +11,7 @@ from PIL import Image
 from worker.inference import Predictor
 from worker.inference.manifest import sha256_of
 from worker.inference.network import CLASSES
+from worker.inference.weights import save_weights
 from worker.training import metrics
 from worker.training.__main__ import main
 from worker.training.augmentation import augment, plain
@@ -296,3 +297,13 @@ def test_pointing_and_energy_of_known_maps():
 
 def test_figures_that_are_not_numbers_stay_out_of_the_manifest():
     assert rounded({"a": {"auc": float("nan"), "n": 0.123456}}) == {"a": {"n": 0.1235}}
+
+
+def test_a_run_can_start_from_exported_weights(tmp_path):
+    first = new_state(CONFIG, "cpu")
+    save_weights(first.average, tmp_path / "first.safetensors")
+    second = new_state(replace(CONFIG, seed=99), "cpu")
+    load_start(second, tmp_path / "first.safetensors")
+    assert torch.equal(weights(second), weights(first).half().float())
+    trained = torch.cat([p.detach().flatten() for p in second.network.parameters()])
+    assert torch.equal(weights(second), trained)

@@ -21,7 +21,6 @@ def save_weights(network: nn.Module, path: Path) -> None:
             raise ValueError(f"{key} does not fit into half precision")
         state[key] = half
     save_file(state, path)
-    path.chmod(0o644)  # safetensors writes for its owner alone; the worker may be another user
     path.chmod(0o644)  # written for its owner only; workers often run as somebody else
 
 

@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--start",
         type=Path,
         metavar="CHECKPOINT",
-        help="second run: from the weights of a first one's last.pt",
+        help="second run: from the weights of a first one's last.pt, or from exported .safetensors",
     )
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--steps", type=int, help="per epoch")

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch users expect
 from PIL import Image
@@ -36,11 +37,14 @@ class Batch:
 def augment(composed: Composed, size: int, rng: np.random.Generator, strength: float = 1.0) -> Batch:
     """Warp to `size`, change the intensities, and make the targets that belong to it.
 
-    `strength` 0..1 is the share of the intensity changes that happen.
+    `strength` 0..1 is the share of the intensity changes that happen, in the mean: half of the pictures stay
+    close to how they were published, so that those are learned exactly, and half are changed a lot.
     """
     pixels, tumour, depth = warp(composed, _random_thetas(len(composed.pixels), rng), size)
     before = composed.tumour.sum(dim=(1, 2, 3))
-    pixels = change_intensities(pixels, tumour, depth, rng, strength)
+    mild = rng.random(len(pixels)) < 0.5
+    strengths = np.clip(strength * np.where(mild, 0.3, 1.7), 0.0, 1.0)
+    pixels = change_intensities(pixels, tumour, depth, rng, strengths)
     return finish(composed, pixels, tumour, before)
 
 
@@ -92,11 +96,18 @@ def _random_thetas(count: int, rng: np.random.Generator) -> Tensor:
 
 
 def change_intensities(
-    pixels: Tensor, tumour: Tensor, depth: Tensor, rng: np.random.Generator, strength: float = 1.0
+    pixels: Tensor,
+    tumour: Tensor,
+    depth: Tensor,
+    rng: np.random.Generator,
+    strengths: npt.NDArray[np.float64] | None = None,
 ) -> Tensor:
-    """Contrast, background, field, sharpness, noise and compression; (N, 1, S, S) in 0..1, same out."""
+    """Contrast, background, field, sharpness, noise and compression; (N, 1, S, S) in 0..1, same out.
+
+    `strengths` (N,) 0..1: the share of the changes that each picture gets; all of them by default.
+    """
     count = len(pixels)
-    draw = _Draw(rng, count, pixels, strength)
+    draw = _Draw(rng, count, pixels, np.ones(count) if strengths is None else strengths)
     head = (depth / 2.0).clamp(max=1.0)
     # A skull-stripped slice: only what is deep in the head, and the tumour, is left.
     bare = ((depth - draw.uniform(6, 13)).clamp(0, 1) + tumour).clamp(max=1.0)
@@ -118,8 +129,11 @@ def change_intensities(
 class _Draw:
     """Random numbers per picture, shaped to broadcast over a batch."""
 
-    def __init__(self, rng: np.random.Generator, count: int, like: Tensor, strength: float) -> None:
-        self._rng, self._count, self._like, self._strength = rng, count, like, strength
+    def __init__(
+        self, rng: np.random.Generator, count: int, like: Tensor, strengths: npt.NDArray[np.float64]
+    ) -> None:
+        self._rng, self._count, self._like = rng, count, like
+        self._strengths = strengths
 
     def uniform(self, low: float, high: float) -> Tensor:
         """(N, 1, 1, 1)."""
@@ -134,8 +148,8 @@ class _Draw:
         return torch.from_numpy(self._rng.standard_normal((self._count, 1, cells, cells))).to(self._like)
 
     def some(self, share: float, changed: Tensor, kept: Tensor) -> Tensor:
-        """`changed` for this share of the pictures (times the strength), else `kept`."""
-        return torch.where(self.uniform(0, 1) < share * self._strength, changed, kept)
+        """`changed` for this share of the pictures (times their strength), else `kept`."""
+        return torch.where(self.uniform(0, 1) < share * self._column(self._strengths), changed, kept)
 
     def knots(self, count: int) -> Tensor:
         """(N, count) values of random curves over 0..1: most rise, some wander."""
@@ -148,8 +162,9 @@ class _Draw:
         mix = self._rng.uniform(0.3, 1.0, (self._count, 1))
         line = np.linspace(0, 1, count)
         chance = self._rng.random((self._count, 1))
-        curve = np.where(chance < 0.1 * self._strength, wandering, mix * rising + (1 - mix) * line)
-        return torch.from_numpy(np.where(chance < 0.5 * self._strength, curve, line)).to(self._like)
+        strengths = self._strengths[:, None]
+        curve = np.where(chance < 0.1 * strengths, wandering, mix * rising + (1 - mix) * line)
+        return torch.from_numpy(np.where(chance < 0.5 * strengths, curve, line)).to(self._like)
 
     def _column(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(self._like).view(-1, 1, 1, 1)

@@ -72,17 +72,20 @@ class TrainingConfig:
 
 
 # The second run starts from the first one's weights. Pasted, strongly changed pictures taught where to look;
-# mostly published ones, mildly changed, now teach how sure to be.
+# mostly published ones now teach how sure to be. It ends at the size that the product looks at.
 SECOND_RUN = TrainingConfig(
-    epochs=18,
-    first_share=0.0,
+    size=160,
+    canvas=192,
+    epochs=40,
+    first_size=128,
+    first_share=0.6,
     ramp_share=0.0,
-    first_strength=0.45,
-    last_strength=0.45,
-    mix=BatchMix(tumour=14, transplanted=2, healthy=14, removed=2),
-    late_mix=BatchMix(tumour=14, transplanted=2, healthy=14, removed=2),
-    learning_rate=6e-4,
-    measure_every=3,
+    first_strength=0.55,
+    last_strength=0.55,
+    mix=BatchMix(tumour=13, transplanted=3, healthy=13, removed=3),
+    late_mix=BatchMix(tumour=13, transplanted=3, healthy=13, removed=3),
+    learning_rate=8e-4,
+    measure_every=4,
     warmup_epochs=0.5,
     picture_weight=1.0,
 )

@@ -14,6 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from worker.inference.network import LocalEvidenceNet
+from worker.inference.weights import load_weights
 from worker.training.augmentation import Batch, augment
 from worker.training.composition import Composer
 from worker.training.config import BatchMix, TrainingConfig
@@ -169,10 +170,15 @@ def save_checkpoint(state: State, config: TrainingConfig, path: Path) -> None:
 
 
 def load_start(state: State, path: Path) -> None:
-    """Begin a second run with the averaged weights of a first one; the optimiser starts anew."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    state.network.load_state_dict(saved["average"])
-    state.average.load_state_dict(saved["average"])
+    """Begin a run with the averaged weights of an earlier one; the optimiser starts anew.
+
+    Takes a checkpoint of `train` or weights that `export` wrote (.safetensors, half precision).
+    """
+    if path.suffix == ".safetensors":
+        load_weights(state.average, path)
+    else:
+        state.average.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["average"])
+    state.network.load_state_dict(state.average.state_dict())
 
 
 def load_checkpoint(state: State, config: TrainingConfig, path: Path) -> None:
