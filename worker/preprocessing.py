@@ -5,6 +5,7 @@ the same numbers everywhere. NumPy, SciPy and Pillow only: no torch.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ _HEAD_MEDIAN = 0.4  # where the median of the head's intensities is put
 _GAMMA_LIMITS = (0.5, 2.0)
 
 FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -69,10 +71,9 @@ def level(image: Image.Image, size: int) -> tuple[FloatArray, Crop]:
     small, head, background = find_head(image)
     crop = _crop_around(head, image.size)
     square = _cut_square(image, crop, size, background)
-    tissue = small[head]
-    low, high = np.percentile(tissue, (1.0, 99.5))
-    span = max(float(high - low), 1.0)  # a blank picture has no contrast to stretch
-    middle = float(np.clip((np.median(tissue) - low) / span, 0.02, 0.98))
+    low, median, high = _percentiles(small[head], (1.0, 50.0, 99.5))
+    span = max(high - low, 1.0)  # a blank picture has no contrast to stretch
+    middle = float(np.clip((median - low) / span, 0.02, 0.98))
     gamma = float(np.clip(np.log(_HEAD_MEDIAN) / np.log(middle), *_GAMMA_LIMITS))
     # Sixteen bits of grey would not help: the decoded pictures are 8-bit, so 256 levels are all there are.
     table = (
@@ -81,20 +82,20 @@ def level(image: Image.Image, size: int) -> tuple[FloatArray, Crop]:
     return table.astype(np.float32)[square], crop
 
 
-def find_head(image: Image.Image) -> tuple[FloatArray, BoolArray, int]:
+def find_head(image: Image.Image) -> tuple[ByteArray, BoolArray, int]:
     """A reduced picture, the head's mask in it (never empty) and the background's grey value 0..255.
 
     Foreground is what differs from the corners by a share of the picture's own contrast, opened against
     thin lines and letters; the largest components are the head. Without a credible one, all is head.
     """
     factor = max(1, round(max(image.size) / _SEARCH_SIDE))
-    small = np.asarray(image.reduce(factor) if factor > 1 else image, dtype=np.float32)
+    small = np.asarray(image.reduce(factor) if factor > 1 else image)
     background = _corner_value(small)
-    difference = np.abs(small - background)
-    contrast = float(np.percentile(difference, 99.0))
-    foreground = ndimage.uniform_filter(difference, 3) > max(_FOREGROUND * contrast, 3.0)
-    foreground = ndimage.binary_opening(foreground, np.ones((3, 3), bool), border_value=0)
-    labels, count = ndimage.label(foreground)
+    difference = np.abs(small - np.float32(background))
+    # Twice the difference is a whole number: the background can lie halfway between two greys.
+    contrast = _percentiles((2 * difference).astype(np.uint16), (99.0,))[0] / 2
+    smooth = ndimage.uniform_filter(difference, 3)
+    labels, count = ndimage.label(_open(smooth > max(_FOREGROUND * contrast, 3.0)))
     head = np.ones(small.shape, bool)
     if count:
         areas = np.bincount(labels.ravel())
@@ -105,7 +106,29 @@ def find_head(image: Image.Image) -> tuple[FloatArray, BoolArray, int]:
     return small, head, int(background)
 
 
-def _corner_value(small: FloatArray) -> float:
+def _percentiles(
+    values: npt.NDArray[np.unsignedinteger[Any]], wanted: tuple[float, ...]
+) -> tuple[float, ...]:
+    """As `np.percentile` with linear interpolation; from the histogram, in a tenth of the time."""
+    reached = np.bincount(values.ravel()).cumsum()
+    places = [share / 100 * (values.size - 1) for share in wanted]
+    below = np.searchsorted(reached, np.floor(places), side="right")
+    above = np.searchsorted(reached, np.ceil(places), side="right")
+    return tuple(
+        float(low + (high - low) * (place % 1)) for low, high, place in zip(below, above, places, strict=True)
+    )
+
+
+def _open(mask: BoolArray) -> BoolArray:
+    """Erosion, then dilation, by 3 x 3 pixels; outside the picture is background."""
+    padded = np.pad(mask, 2)
+    rows = padded[:-2] & padded[1:-1] & padded[2:]
+    eroded = rows[:, :-2] & rows[:, 1:-1] & rows[:, 2:]
+    rows = eroded[:-2] | eroded[1:-1] | eroded[2:]
+    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+
+
+def _corner_value(small: ByteArray) -> float:
     """The median grey of the four corners: black in most pictures, white on printed pages."""
     height, width = small.shape
     rows, columns = max(1, height // 16), max(1, width // 16)
@@ -131,7 +154,7 @@ def _crop_around(head: BoolArray, picture: tuple[int, int]) -> Crop:
     )
 
 
-def _cut_square(image: Image.Image, crop: Crop, size: int, background: int) -> npt.NDArray[np.uint8]:
+def _cut_square(image: Image.Image, crop: Crop, size: int, background: int) -> ByteArray:
     canvas = Image.new("L", (crop.side, crop.side), background)
     canvas.paste(image, (-crop.left, -crop.top))
     # Bilinear in Pillow widens its kernel when it shrinks, so fine texture does not alias.

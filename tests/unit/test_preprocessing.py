@@ -9,6 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from shared.images import read_grey
+from worker import preprocessing
 from worker.preprocessing import Crop, crop_mask, find_head, prepare
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "dev_samples"
@@ -127,3 +128,21 @@ def _seconds(image):
     start = time.perf_counter()
     assert isinstance(prepare(image, 128).crop, Crop)
     return time.perf_counter() - start
+
+
+def test_percentiles_are_those_of_numpy():
+    rng = np.random.default_rng(2)
+    for count in (1, 2, 3, 10, 1000):
+        values = rng.integers(0, 511, count).astype(np.uint16)
+        shares = (0.0, 1.0, 50.0, 99.5, 100.0, float(rng.uniform(0, 100)))
+        found = preprocessing._percentiles(values, shares)
+        np.testing.assert_allclose(found, np.percentile(values, shares), atol=1e-9)
+
+
+def test_opening_is_that_of_scipy():
+    rng = np.random.default_rng(3)
+    for shape in ((1, 1), (1, 9), (2, 3), (3, 3), (17, 40)):
+        for density in (0.3, 0.8, 0.95, 1.0):
+            mask = rng.random(shape) < density
+            expected = ndimage.binary_opening(mask, np.ones((3, 3), bool), border_value=0)
+            np.testing.assert_array_equal(preprocessing._open(mask), expected)
