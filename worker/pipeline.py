@@ -202,7 +202,7 @@ def store_drawing(
     """Draw heatmap and overlay and store them under keys of this attempt; the row will name the winner's."""
     crop = item.model_input.crop
     drawing = draw(item.picture, prediction.evidence_map, crop)
-    name = f"{item.scan_id}/{item.claim.attempt}.png"
+    name = f"{item.scan_id}-{item.claim.attempt}.png"
     heatmap_key, overlay_key = f"heatmap/{name}", f"overlay/{name}"
     images.put(heatmap_key, drawing.heatmap, "image/png")
     images.put(overlay_key, drawing.overlay, "image/png")

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class ObjectStore(Protocol):
-    """Keeps bytes under keys such as `overlay/S0A…/1.png`.
+    """Keeps bytes under keys such as `overlay/S0A…-1.png`.
 
     Keys are made by this product from ids, never from a client's words. Every method raises
     `shared.errors.StorageError` when the store does not answer as it should: the caller may try again.

@@ -37,7 +37,8 @@ class LocalStore:
         path = self._path(key)
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                _make_folder(path.parent)
             with part.open("wb") as file:
                 file.write(data)
                 file.flush()
@@ -96,8 +97,16 @@ class LocalStore:
         return self._folder / key
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, so that they survive a power cut."""
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _sync_folder(path.parent)
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
+    """Make what was created or renamed in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

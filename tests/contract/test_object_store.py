@@ -9,7 +9,7 @@ from shared.errors import ObjectNotFoundError, StorageError
 from shared.storage import LocalStore, ObjectStore
 from tests.fakes import FailingStore
 
-KEY = "overlay/S0123456789ABCDEF/1.png"
+KEY = "overlay/S0123456789ABCDEF-1.png"
 
 
 @pytest.fixture(params=[LocalStore, FailingStore])
