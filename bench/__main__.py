@@ -2,7 +2,8 @@
 
 End to end is images per second from the first byte of the first upload to the last job's end, over HTTP and
 through every process of a local stack. It is divided by what the bare forward pass does on this machine at
-the same batch size, with the whole machine to itself. Both numbers come from one run.
+the same batch size, with the whole machine to itself: PyTorch's, in single precision, and that of the engine
+which the workers use. All numbers come from one run.
 """
 
 import argparse
@@ -42,14 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = list(islice(cycle(find_slices(options.scans)), options.count))
     predictor = Predictor.load(MODEL_FOLDER)
     steps = measure_steps(predictor, files[0].read_bytes(), BATCH_SIZE)
-    bare = bare_forward(predictor)
+    bare = bare_forward(Predictor.load(MODEL_FOLDER, engine="torch"))
+    own = bare_forward(predictor)
     whole = end_to_end(files, options.logs)
     numbers = {
         "images": len(files),
         "batch_size": BATCH_SIZE,
-        "bare_forward_images_per_s": round(bare, 1),
+        "engine": predictor.engine,
+        "bare_torch_forward_images_per_s": round(bare, 1),
+        "bare_engine_forward_images_per_s": round(own, 1),
         "end_to_end_images_per_s": round(whole, 1),
         "ratio": round(whole / bare, 2),
+        "ratio_to_engine": round(whole / own, 2),
         "steps_ms_per_image": steps,
     }
     _show(numbers)

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     )
     model_folder: Path = Field(Path("model_weights"), description="weights and manifest.json")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the model runs")
+    engine: Literal["auto", "torch", "openvino", "openvino-int8"] = Field(
+        "auto", description="what runs the model; auto: the fastest that was measured to answer the same"
+    )
     batch_size: int = Field(16, ge=1, le=1024, description="most images in one forward pass")
     io_threads: int = Field(
         2,

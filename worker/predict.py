@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from worker.inference import Predictor  # here, so that --help and wrong calls need no PyTorch
 
     try:
-        predictor = Predictor.load(options.model, options.device)
+        predictor = Predictor.load(options.model, options.device, options.engine)
     except ModelFileError as error:
         log.error("the model cannot be used", reason=str(error))  # noqa: TRY400 - the line says it all
         return 2
@@ -200,6 +200,12 @@ def _parser() -> argparse.ArgumentParser:
         "--model", type=Path, default=DEFAULT_MODEL, metavar="DIR", help="weights and manifest.json"
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "torch", "openvino", "openvino-int8"),
+        default="auto",
+        help="what runs the model",
+    )
     parser.add_argument(
         "--batch-size", type=_positive, default=16, metavar="N", help="slices in one forward pass"
     )

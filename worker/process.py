@@ -72,7 +72,7 @@ def load_model(settings: Settings) -> LoadedModel:
 
     from worker.inference import Predictor  # brings PyTorch: only scan workers pay for it
 
-    predictor = Predictor.load(settings.model_folder, settings.device)
+    predictor = Predictor.load(settings.model_folder, settings.device, settings.engine)
     manifest = predictor.manifest
     predictor.predict(
         [np.zeros((1, manifest.input_size, manifest.input_size), np.float32)] * settings.batch_size
@@ -84,6 +84,7 @@ def load_model(settings: Settings) -> LoadedModel:
         "preprocessing_version": manifest.preprocessing_version,
         "code_version": __version__,
         "device": predictor.device,
+        "engine": predictor.engine,
     }
     log.info("model loaded", **provenance)
     return LoadedModel(predictor, manifest.input_size, provenance)

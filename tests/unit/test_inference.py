@@ -2,18 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
-from worker.inference import Prediction, Predictor
+from worker.inference import Prediction, Predictor, engines
 from worker.inference.manifest import MANIFEST_NAME, Training, read_manifest, sha256_of
-from worker.inference.network import CLASSES, LocalEvidenceNet, pooling_weights
+from worker.inference.network import CLASSES, LocalEvidenceNet, Outputs, pooling_weights
 from worker.inference.predictor import choose_device
-from worker.training.config import TrainingConfig
-from worker.training.export import export
+from worker.inference.quantisation import measure_ranges
+from worker.inference.weights import load_weights
+from worker.training.acceptance import Verdict, judge_int8
+from worker.training.export import Made, export
+from worker.training.holdout import ValidationSet
 
 SIZE = 64
 
@@ -26,7 +30,9 @@ def exported(tmp_path_factory):
     network = LocalEvidenceNet()
     torch.nn.init.normal_(network.evidence.weight, std=0.5)  # untrained evidence would be flat
     training = Training(commit="test", seed=3, epochs=0, data_sha256="0" * 64, config={})
-    export(network, folder, "tiny", "0.0.1", TrainingConfig(size=SIZE), training, {"val": {"auc": 0.5}})
+    ranges = measure_ranges(network, torch.from_numpy(np.stack(pictures(8, seed=5))))
+    int8 = Verdict(ranges, {"auc": 0.5}, is_accepted=True)
+    export(network, folder, Made("tiny", "0.0.1", SIZE, training, {"val": {"auc": 0.5}}, int8))
     return folder
 
 
@@ -36,9 +42,9 @@ def folder(exported, tmp_path):
     return shutil.copytree(exported, tmp_path / "model")
 
 
-@pytest.fixture(scope="module")
-def predictor(exported):
-    return Predictor.load(exported, device="cpu")
+@pytest.fixture(scope="module", params=engines.NAMES)
+def predictor(exported, request):
+    return Predictor.load(exported, device="cpu", engine=request.param)
 
 
 def pictures(count, seed=0):
@@ -82,9 +88,10 @@ def test_the_answer_does_not_depend_on_the_batch_size(predictor):
         np.testing.assert_allclose(one.evidence_map, other.evidence_map, atol=1e-4)
 
 
-def test_the_probability_is_a_function_of_the_map_alone(predictor):
+def test_the_probability_is_a_function_of_the_map_alone(predictor, exported):
     """The decision can be recomputed from what is shown: there is no other pathway."""
-    network = predictor._network
+    network = LocalEvidenceNet()
+    load_weights(network, exported / predictor.manifest.weights_file)
     for prediction in predictor.predict(pictures(3)):
         evidence = torch.logit(torch.from_numpy(prediction.evidence_map.astype(np.float64)))[None].float()
         again = float(torch.sigmoid(network.pool(evidence))[0].detach())
@@ -119,9 +126,82 @@ def test_an_input_of_another_size_is_refused(predictor):
         predictor.predict([np.zeros((1, 32, 32), np.float32)])
 
 
-def test_an_answer_that_is_not_a_number_is_an_error(predictor):
-    with pytest.raises(ModelPredictionError, match="not a number"):
+def test_a_picture_with_values_that_are_not_numbers_is_refused(predictor):
+    with pytest.raises(ModelPredictionError, match="not numbers"):
         predictor.predict([np.full((1, SIZE, SIZE), np.nan, np.float32)])
+
+
+def test_an_answer_that_is_not_a_number_is_an_error(exported):
+    class Broken:
+        name, device = "broken", "cpu"
+
+        def run(self, batch):
+            nothing = torch.full((len(batch),), torch.nan)
+            return Outputs(nothing, torch.zeros(len(batch), 3), torch.zeros(len(batch), 8, 8))
+
+    with pytest.raises(ModelPredictionError, match="not a number"):
+        Predictor(Broken(), read_manifest(exported)).predict(pictures(1))
+
+
+def test_float_engines_answer_the_same(exported):
+    exact, other = (
+        Predictor.load(exported, device="cpu", engine=name).predict(pictures(5))
+        for name in (engines.TORCH, engines.OPENVINO)
+    )
+    for one, two in zip(exact, other, strict=True):
+        assert one.probability == pytest.approx(two.probability, abs=1e-5)
+        assert one.class_probabilities == pytest.approx(two.class_probabilities, abs=1e-5)
+        np.testing.assert_allclose(one.evidence_map, two.evidence_map, atol=1e-5)
+
+
+def test_the_eight_bit_engine_answers_nearly_the_same_but_computes_otherwise(exported):
+    exact, coarse = (
+        Predictor.load(exported, device="cpu", engine=name).predict(pictures(5))
+        for name in (engines.OPENVINO, engines.OPENVINO_INT8)
+    )
+    changes = [abs(one.probability - two.probability) for one, two in zip(exact, coarse, strict=True)]
+    assert 0 < max(changes) < 0.1
+
+
+def test_results_keep_their_own_memory(predictor):
+    first = predictor.predict(pictures(2, seed=1))[0].evidence_map
+    before = first.copy()
+    predictor.predict(pictures(2, seed=2))
+    np.testing.assert_array_equal(first, before)
+
+
+def test_the_engine_is_chosen_by_device_and_manifest(exported, folder):
+    assert Predictor.load(exported, device="cpu").engine == engines.OPENVINO_INT8
+    edit(folder, engines={})
+    assert Predictor.load(folder, device="cpu").engine == engines.OPENVINO
+    with pytest.raises(ModelFileError, match="not accepted for this model"):
+        Predictor.load(folder, device="cpu", engine=engines.OPENVINO_INT8)
+    with pytest.raises(ModelFileError, match='Unknown engine "abacus"'):
+        Predictor.load(folder, device="cpu", engine="abacus")
+
+
+def test_ranges_of_another_network_are_refused(folder):
+    ranges = read_manifest(folder).activation_ranges
+    edit(folder, activation_ranges=dict(list(ranges.items())[1:]))
+    with pytest.raises(ModelFileError, match="activation ranges"):
+        Predictor.load(folder, device="cpu")
+
+
+def test_a_model_that_loses_by_eight_bits_does_not_get_them():
+    """Ranges from blank pictures clip everything that matters."""
+    torch.manual_seed(4)
+    network = LocalEvidenceNet().eval()
+    torch.nn.init.normal_(network.evidence.weight, std=0.5)
+    pixels = np.stack(pictures(24, seed=6))
+    scores = network(torch.from_numpy(pixels)).tumour.detach().numpy()
+    labels = np.where(scores > np.median(scores), 0, CLASSES.index("notumor"))
+    masks = np.zeros((24, SIZE, SIZE), np.float32)
+    chosen = ValidationSet("val", pixels, masks, labels, np.zeros(24, bool), ("test",) * 24)
+    assert judge_int8(network, chosen, chosen).figures["auc"] > 0.95
+    blank = replace(chosen, pixels=np.zeros_like(pixels))
+    verdict = judge_int8(network, blank, chosen)
+    assert not verdict.is_accepted
+    assert verdict.figures["auc"] < 0.95
 
 
 def test_a_tampered_weights_file_is_refused(folder):

@@ -42,6 +42,10 @@ class Manifest(BaseModel):
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     training: Training
     metrics: dict[str, Any]
+    engines: dict[str, dict[str, float]] = {}
+    """Engines of reduced precision that may run this model, each with its figures on the val split."""
+    activation_ranges: dict[str, float] = {}
+    """Upper end of each layer's input, for eight-bit engines; see `worker.inference.quantisation`."""
 
     @field_validator("input_size")
     @classmethod

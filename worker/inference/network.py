@@ -6,6 +6,7 @@ gives features at 1/8 of the input, a 1x1 convolution turns them into one eviden
 the picture's tumour logit is their soft maximum. The map that decides is the map that is shown.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, cast
 
@@ -106,7 +107,7 @@ class LocalEvidenceNet(nn.Module):
         sharpness = self.parameters_of_head.sharpness
         count = evidence.shape[1] * evidence.shape[2]
         flat = sharpness * evidence.flatten(1)
-        pooled = (torch.logsumexp(flat, dim=1) - torch.log(torch.tensor(float(count)))) / sharpness
+        pooled = (torch.logsumexp(flat, dim=1) - math.log(count)) / sharpness
         return self.scale * pooled + self.offset
 
 

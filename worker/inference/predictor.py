@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
+from worker.inference.engines import Engine, build_engine
 from worker.inference.manifest import ARCHITECTURE, Manifest, read_manifest, sha256_of
 from worker.inference.network import CLASSES, NO_TUMOUR, HeadParameters, LocalEvidenceNet
 from worker.inference.weights import load_weights
@@ -32,16 +33,16 @@ class Prediction:
 class Predictor:
     """A loaded model. Built once per process; holds no other state."""
 
-    def __init__(self, network: LocalEvidenceNet, manifest: Manifest, device: str = "cpu") -> None:
+    def __init__(self, engine: Engine, manifest: Manifest) -> None:
         self.manifest = manifest
-        self.device = device
-        self._network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._engine = engine
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Self:
+    def load(cls, folder: Path, device: str = "auto", engine: str = "auto") -> Self:
         """The model in `folder` (manifest.json and weights) on "cpu", "cuda" or, with "auto", the better one.
 
-        Raises `ModelFileError` when manifest, weights and this code do not belong together.
+        `engine` is one of `worker.inference.engines.NAMES` or "auto", the fastest for the device. Raises
+        `ModelFileError` when manifest, weights and this code do not belong together.
         """
         manifest = read_manifest(folder)
         _check_compatible(manifest, folder)
@@ -54,7 +55,17 @@ class Predictor:
             )
         network = LocalEvidenceNet(_head_parameters(manifest, folder))
         load_weights(network, weights)
-        return cls(network, manifest, choose_device(device))
+        return cls(build_engine(network, manifest, choose_device(device), engine), manifest)
+
+    @property
+    def device(self) -> str:
+        """ "cpu" or "cuda"."""
+        return self._engine.device
+
+    @property
+    def engine(self) -> str:
+        """The name of what runs the network."""
+        return self._engine.name
 
     def predict(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[Prediction]:
         """One forward pass over pictures of shape (1, S, S), float32, as `worker.preprocessing` makes them.
@@ -66,11 +77,12 @@ class Predictor:
         size = self.manifest.input_size
         if any(pixels.shape != (1, size, size) for pixels in inputs):
             raise ModelPredictionError(f"The model takes pictures of 1 x {size} x {size} values.")
-        batch = torch.from_numpy(np.stack(inputs).astype(np.float32, copy=False)).to(self.device)
-        with torch.inference_mode():
-            outputs = self._network(batch.contiguous(memory_format=torch.channels_last))
-            classes = outputs.class_probabilities().cpu().numpy()  # (N, 4)
-            maps = torch.sigmoid(outputs.evidence).cpu().numpy()  # (N, h, w)
+        batch = np.stack(inputs).astype(np.float32, copy=False)
+        if not np.isfinite(batch).all():  # an engine may answer such a picture as if it were a real one
+            raise ModelPredictionError("The picture holds values that are not numbers.")
+        outputs = self._engine.run(batch)
+        classes = outputs.class_probabilities().numpy()  # (N, 4)
+        maps = torch.sigmoid(outputs.evidence).numpy()  # (N, h, w)
         if not (np.isfinite(classes).all() and np.isfinite(maps).all()):
             raise ModelPredictionError("The model gave an answer that is not a number.")
         return [_prediction(row, grid) for row, grid in zip(classes, maps, strict=True)]

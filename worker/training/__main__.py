@@ -7,20 +7,24 @@ manifest.csv (file, class, split, source, group, plane). Interrupted? The same c
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
+from worker.inference.engines import TorchEngine
 from worker.inference.manifest import Training, sha256_of
 from worker.inference.predictor import choose_device
+from worker.training.acceptance import judge_int8
 from worker.training.calibration import calibrate
 from worker.training.composition import Composer
 from worker.training.config import SECOND_RUN, TrainingConfig
 from worker.training.data import Pictures, data_hash, list_records, load_pictures
-from worker.training.export import current_commit, export
-from worker.training.holdout import PLAIN, figures, validation_sets
+from worker.training.export import Made, current_commit, export, rounded
+from worker.training.holdout import PLAIN, figures, plain_set, validation_sets
 from worker.training.loop import BEST, LAST, load_checkpoint, load_start, new_state, train
+
+RANGES_FROM = 12  # of so many training pictures one sets the ranges of the eight-bit engine: about 250
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     (run / "run.json").write_text(training.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
-    def prepared(split: str) -> Pictures:
-        chosen = [record for record in records if record.split == split]
+    def prepared(split: str, every: int = 1) -> Pictures:
+        chosen = [record for record in records if record.split == split][::every]
         return load_pictures(options.data, options.masks, chosen, config.canvas)
 
     sets = validation_sets(prepared("val"), config.size)
@@ -57,12 +61,15 @@ def main(arguments: list[str] | None = None) -> int:
         train(state, Composer(prepared("train"), device), sets, config, run)
     best = torch.load(run / BEST, map_location=device, weights_only=True)
     state.average.load_state_dict(best["average"])
-    calibrate(state.average, next(chosen for chosen in sets if chosen.name == PLAIN), device)
+    plain = next(chosen for chosen in sets if chosen.name == PLAIN)
+    calibrate(state.average, plain, device)
     # What is shipped is what is measured: the figures are those of the half-precision weights.
     state.average.load_state_dict({k: _halved(v) for k, v in state.average.state_dict().items()})
-    metrics = figures(state.average, sets, device)
-    manifest = export(state.average, options.export, options.name, options.version, config, training, metrics)
-    print(json.dumps(manifest.metrics, indent=2))  # noqa: T201 - a command's answer
+    metrics = figures(TorchEngine(state.average, device), sets)
+    int8 = judge_int8(state.average, plain_set(prepared("train", every=RANGES_FROM), config.size), plain)
+    made = Made(options.name, options.version, config.size, training, metrics, int8)
+    manifest = export(state.average, options.export, made)
+    print(json.dumps({"metrics": manifest.metrics, "int8": rounded(asdict(int8))}, indent=2))  # noqa: T201 - a command's answer
     return 0
 
 

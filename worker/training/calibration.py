@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy import optimize, special
 
+from worker.inference.engines import TorchEngine
 from worker.inference.network import CLASSES, NO_TUMOUR, LocalEvidenceNet
 from worker.training.holdout import ValidationSet, answer
 
@@ -24,7 +25,7 @@ def calibrate(network: LocalEvidenceNet, chosen: ValidationSet, device: str) -> 
     Meant for the plain validation set: on the made ones, what a picture "really" shows is less certain than
     the fit would have to assume.
     """
-    scores = answer(network, chosen, device).tumour
+    scores = answer(TorchEngine(network, device), chosen).tumour
     logits = special.logit(np.clip(scores, _EDGE, 1 - _EDGE))
     scale, offset = fit(logits, chosen.labels != CLASSES.index(NO_TUMOUR))
     with torch.no_grad():

@@ -2,50 +2,59 @@
 
 import math
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker.inference.engines import OPENVINO_INT8
 from worker.inference.manifest import ARCHITECTURE, Manifest, Training, sha256_of, write_manifest
 from worker.inference.network import CLASSES, LocalEvidenceNet
 from worker.inference.weights import save_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
-from worker.training.config import TrainingConfig
+from worker.training.acceptance import Verdict
 
 LARGEST_FILE = 23_000_000  # bytes; the repository carries the weights
 
 
-def export(
-    network: LocalEvidenceNet,
-    folder: Path,
-    name: str,
-    version: str,
-    config: TrainingConfig,
-    training: Training,
-    metrics: dict[str, Any],
-) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a manifest says about a trained network."""
+
+    name: str
+    version: str
+    input_size: int  # px
+    training: Training
+    metrics: dict[str, Any]
+    int8: Verdict | None = None
+
+
+def export(network: LocalEvidenceNet, folder: Path, made: Made) -> Manifest:
     """Write `<name>.safetensors` and manifest.json into `folder`.
 
     Raises `ValueError` when the weights are too large for the repository or for half precision.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"{name}.safetensors"
+    weights = folder / f"{made.name}.safetensors"
     save_weights(network, weights)
     if weights.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{weights} has {weights.stat().st_size} bytes; at most {LARGEST_FILE} are wanted.")
+    int8 = made.int8 if made.int8 and made.int8.is_accepted else None
     manifest = Manifest(
-        name=name,
-        version=version,
+        name=made.name,
+        version=made.version,
         architecture=ARCHITECTURE,
         head=network.parameters_of_head.as_dict(),
         classes=CLASSES,
-        input_size=config.size,
+        input_size=made.input_size,
         preprocessing_version=PREPROCESSING_VERSION,
         pixel_mean=PIXEL_MEAN,
         pixel_std=PIXEL_STD,
         weights_file=weights.name,
         weights_sha256=sha256_of(weights),
-        training=training,
-        metrics=rounded(metrics),
+        training=made.training,
+        metrics=rounded(made.metrics),
+        engines={OPENVINO_INT8: rounded(int8.figures)} if int8 else {},
+        activation_ranges=int8.ranges if int8 else {},
     )
     write_manifest(folder, manifest)
     return manifest

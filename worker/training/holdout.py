@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from worker.inference.network import CLASSES, NO_TUMOUR, LocalEvidenceNet
+from worker.inference.engines import Engine
+from worker.inference.network import CLASSES, NO_TUMOUR
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 from worker.training import metrics
 from worker.training.augmentation import change_intensities, warp
@@ -65,22 +66,25 @@ def validation_sets(pictures: Pictures, size: int) -> list[ValidationSet]:
     return [_make(name, composer, samples, size, rng, changed) for name, samples, changed in sets]
 
 
-def answer(network: LocalEvidenceNet, chosen: ValidationSet, device: str) -> Answers:
-    """Run the network (in evaluation mode) over a set."""
+def plain_set(pictures: Pictures, size: int) -> ValidationSet:
+    """The pictures as they were published."""
+    samples = [_as_published(pictures, index) for index in range(len(pictures))]
+    return _make(PLAIN, Composer(pictures), samples, size, np.random.default_rng(_SEED), changed=False)
+
+
+def answer(engine: Engine, chosen: ValidationSet) -> Answers:
+    """Run a network over a set."""
     probabilities, maps = [], []
-    network.eval()
-    with torch.inference_mode():
-        for start in range(0, len(chosen.pixels), _CHUNK):
-            pixels = torch.from_numpy(chosen.pixels[start : start + _CHUNK]).to(device)
-            outputs = network(pixels.contiguous(memory_format=torch.channels_last))
-            probabilities.append(outputs.class_probabilities().double().cpu().numpy())
-            maps.append(torch.sigmoid(outputs.evidence).double().cpu().numpy())
+    for start in range(0, len(chosen.pixels), _CHUNK):
+        outputs = engine.run(chosen.pixels[start : start + _CHUNK])
+        probabilities.append(outputs.class_probabilities().double().numpy())
+        maps.append(torch.sigmoid(outputs.evidence).double().numpy())
     return Answers(np.concatenate(probabilities), np.concatenate(maps))
 
 
-def figures(network: LocalEvidenceNet, sets: list[ValidationSet], device: str) -> dict[str, Any]:
+def figures(engine: Engine, sets: list[ValidationSet]) -> dict[str, Any]:
     """All figures per set, the moved and removed ones taken together, and one score to choose by."""
-    answers = {chosen.name: answer(network, chosen, device) for chosen in sets}
+    answers = {chosen.name: answer(engine, chosen) for chosen in sets}
     truths = {chosen.name: chosen.labels != CLASSES.index(NO_TUMOUR) for chosen in sets}
     report: dict[str, Any] = {}
     for chosen in sets:

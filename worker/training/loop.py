@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from worker.inference.engines import TorchEngine
 from worker.inference.network import LocalEvidenceNet
 from worker.inference.weights import load_weights
 from worker.training.augmentation import Batch, augment
@@ -73,7 +74,7 @@ def train(
         state.epoch += 1
         entry |= {"seconds": round(time.monotonic() - started, 1)}
         if state.epoch % config.measure_every == 0 or state.epoch == config.epochs:
-            entry |= {"figures": figures(state.average, sets, composer.device)}
+            entry |= {"figures": figures(TorchEngine(state.average, composer.device), sets)}
             if entry["figures"]["score"] > state.best_score:
                 state.best_score = entry["figures"]["score"]
                 torch.save({"average": state.average.state_dict(), "entry": entry}, folder / BEST)
