@@ -1,5 +1,7 @@
 """Model files and engines. Torch is imported here and in `worker.training`, nowhere else."""
 
+from worker.inference.loading import load_model
 from worker.inference.predictor import Prediction, Predictor
+from worker.inference.single_logit import SingleLogitPredictor
 
-__all__ = ["Prediction", "Predictor"]
+__all__ = ["Prediction", "Predictor", "SingleLogitPredictor", "load_model"]
