@@ -7,7 +7,7 @@ REQUIREMENTS := $(wildcard requirements-*.txt)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs clean test lint format bench
+.PHONY: help setup demo up down status logs clean test lint format bench model-card
 
 # TORCH_INDEX is remembered in the stamp: leaving it out later keeps what is installed.
 ifneq ($(TORCH_INDEX),)
@@ -17,7 +17,7 @@ endif
 endif
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## make .venv and install everything; TORCH_INDEX=url picks PyTorch's CPU or CUDA wheels
 
@@ -65,3 +65,6 @@ format: setup ## rewrite the code in the project's style
 
 bench: setup ## measure the pipeline against the bare model
 	@exec $(BIN)/python -m bench
+
+model-card: setup ## write model_weights/MODEL_CARD.md and its charts from manifest.json and metrics.json
+	@exec $(BIN)/python -m worker.training.model_card

@@ -1,11 +1,21 @@
 """Figures of merit as plain NumPy functions: classification, calibration, and where the map points."""
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 Array = npt.NDArray[np.floating]
 BoolArray = npt.NDArray[np.bool_]
+
+
+class CalibrationCurve(NamedTuple):
+    """K bins of the score that hold at least one picture."""
+
+    score: Array  # (K,) mean score in the bin
+    observed: Array  # (K,) share of the bin's pictures that are positive
+    pictures: npt.NDArray[np.int64]  # (K,) how many are in the bin
 
 
 def auc(scores: Array, positive: BoolArray) -> float:
@@ -43,13 +53,38 @@ def expected_calibration_error(scores: Array, positive: BoolArray, bins: int = 1
 
     Guo et al., On calibration of modern neural networks, ICML 2017, for the binary score itself.
     """
+    curve = calibration_curve(scores, positive, bins)
+    return float(np.average(np.abs(curve.score - curve.observed), weights=curve.pictures))
+
+
+def calibration_curve(scores: Array, positive: BoolArray, bins: int = 15) -> CalibrationCurve:
+    """Scores (N,) in 0..1 and truths (N,), N at least 1, over equal-width bins; empty bins are left out."""
     which = np.minimum((scores * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(scores[which == bin_].mean()) - float(positive[which == bin_].mean()))
-        * float(np.mean(which == bin_))
-        for bin_ in np.unique(which)
-    ]
-    return float(sum(gaps))
+    count = np.bincount(which, minlength=bins)
+    filled = count > 0
+    score = np.bincount(which, weights=scores, minlength=bins)[filled] / count[filled]
+    observed = np.bincount(which, weights=positive, minlength=bins)[filled] / count[filled]
+    return CalibrationCurve(score, observed, count[filled])
+
+
+def brier_score(scores: Array, positive: BoolArray) -> float:
+    """Mean squared gap between the probability and the truth; 0 is perfect.
+
+    Brier, Verification of forecasts expressed in terms of probability, Monthly Weather Review 1950.
+    """
+    return _mean((scores - positive) ** 2)
+
+
+def roc_curve(scores: Array, positive: BoolArray) -> Array:
+    """(K, 2) corners of the ROC curve: 1 - specificity, sensitivity. Needs positives and negatives."""
+    order = np.argsort(-scores, kind="stable")
+    last_of_tie = np.append(np.diff(scores[order]) != 0, True)
+    hits = np.cumsum(positive[order])[last_of_tie]
+    alarms = np.cumsum(~positive[order])[last_of_tie]
+    points = np.stack([np.append(0, alarms) / alarms[-1], np.append(0, hits) / hits[-1]], axis=1)
+    steps = np.diff(points, axis=0)
+    turns = steps[:-1, 0] * steps[1:, 1] != steps[:-1, 1] * steps[1:, 0]
+    return np.asarray(points[np.concatenate([[True], turns, [True]])])
 
 
 def pointing_game(maps: Array, masks: Array) -> float:
@@ -58,7 +93,7 @@ def pointing_game(maps: Array, masks: Array) -> float:
     Zhang et al., Top-down neural attention by excitation backprop, ECCV 2016. The peak is the centre of the
     strongest cell, after bilinear enlargement to the mask's size.
     """
-    return _mean(np.array([_peak_inside(grid, mask) for grid, mask in zip(maps, masks, strict=True)]))
+    return _mean(np.array([peak_inside(grid, mask) for grid, mask in zip(maps, masks, strict=True)]))
 
 
 def energy_inside(maps: Array, masks: Array) -> float:
@@ -66,11 +101,34 @@ def energy_inside(maps: Array, masks: Array) -> float:
 
     Wang et al., Score-CAM, CVPR Workshops 2020.
     """
-    shares = []
-    for grid, mask in zip(maps, masks, strict=True):
-        large = enlarge(grid, mask.shape[0])
-        shares.append(float((large * (mask > 0.5)).sum()) / max(float(large.sum()), 1e-12))
-    return _mean(np.array(shares))
+    return _mean(np.array([energy_share(grid, mask) for grid, mask in zip(maps, masks, strict=True)]))
+
+
+def peak_inside(grid: Array, mask: Array) -> bool:
+    """The pointing game for one map (h, w) and one mask (S, S)."""
+    large = enlarge(grid, mask.shape[0])
+    row, column = np.unravel_index(int(large.argmax()), large.shape)
+    return bool(mask[row, column] > 0.5)
+
+
+def energy_share(grid: Array, mask: Array) -> float:
+    """Share of one map's (h, w) energy inside one mask (S, S)."""
+    large = enlarge(grid, mask.shape[0])
+    return float((large * (mask > 0.5)).sum()) / max(float(large.sum()), 1e-12)
+
+
+def overlaps(grid: Array, mask: Array, thresholds: Array) -> Array:
+    """(T,) intersection over union of one mask (S, S), not empty, with the map (h, w) cut at each threshold.
+
+    The map is enlarged to the mask's size; `thresholds` (T,) rise.
+    """
+    reached = np.searchsorted(thresholds, enlarge(grid, mask.shape[0]), side="right")
+    inside = mask > 0.5
+    marked, shared = (
+        np.bincount(cells, minlength=len(thresholds) + 1)[::-1].cumsum()[::-1][1:]
+        for cells in (reached.ravel(), reached[inside])
+    )
+    return np.asarray(shared / (marked + int(inside.sum()) - shared))
 
 
 def enlarge(grid: Array, side: int) -> Array:
@@ -82,12 +140,6 @@ def enlarge(grid: Array, side: int) -> Array:
 def _weights(count: int, side: int) -> Array:
     position = np.clip((np.arange(side) + 0.5) * count / side - 0.5, 0, count - 1)
     return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(count)[None, :]))
-
-
-def _peak_inside(grid: Array, mask: Array) -> bool:
-    large = enlarge(grid, mask.shape[0])
-    row, column = np.unravel_index(int(large.argmax()), large.shape)
-    return bool(mask[row, column] > 0.5)
 
 
 def _mean(values: Array | BoolArray) -> float:
