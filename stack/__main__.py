@@ -1,4 +1,4 @@
-"""The local stack's command line: `python -m stack up|down|status|logs|clean|demo`."""
+"""The local stack's command line: `python -m stack up|down|status|logs|clean|demo|run`."""
 
 import argparse
 import json
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         (_logs, "follow the logs"),
         (_clean, "stop everything and remove all data"),
         (_demo, "analyse scans from upload to report in a stack of its own"),
+        (_run, "run a Python module on the running stack's data: run worker.replay SCAN_ID"),
     ):
         added = commands.add_parser(command.__name__.removeprefix("_"), help=text)
         added.set_defaults(command=command)
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
                 "--scans", type=Path, help="folder of PNG and JPEG slices; default: the samples"
             )
             added.add_argument("--out", type=Path, default=DEFAULT_OUTPUT, help="folder of the results")
+        if command is _run:
+            added.add_argument("module", help="as after `python -m`")
+            added.add_argument("arguments", nargs=argparse.REMAINDER, help="of the module")
     return parser
 
 
@@ -90,6 +94,11 @@ def _demo(options: argparse.Namespace, settings: StackSettings) -> int:
     from stack.demo import run_demo
 
     return run_demo(settings, options.scans or settings.scans, options.out)
+
+
+def _run(options: argparse.Namespace, settings: StackSettings) -> int:
+    argv = [sys.executable, "-m", options.module, *options.arguments]
+    os.execve(sys.executable, argv, _stack(options, settings).environment())  # noqa: S606 - no shell
 
 
 def _stack(options: argparse.Namespace, settings: StackSettings) -> Stack:

@@ -14,6 +14,7 @@ from stack.ports import Ports, choose_ports
 from stack.postgres import Cluster
 from stack.processes import children_of, end_all, processes_of, wait_for_end
 from stack.programs import (
+    OWNER_VARIABLE,
     STOP_SECONDS,
     WORKER_STOP_SECONDS,
     data_programs,
@@ -92,6 +93,19 @@ class Stack:
         url = Access.of(self._running_ports(), secrets).url if processes else None
         return {"running": bool(processes), "url": url, "processes": processes}
 
+    def environment(self) -> dict[str, str]:
+        """With these variables a command works on this stack's data. Raises `StackError` if it is down."""
+        if not self.state.root.exists() or self._supervisor(self.state.load_secrets()).pid() is None:
+            raise StackError("the stack does not run: start it with `make up`")
+        environment = self._environment(self._running_ports(), self.state.load_secrets())
+        del environment[OWNER_VARIABLE]  # it is the caller's process, not the stack's
+        return environment
+
+    def _environment(self, ports: Ports, secrets: Secrets) -> dict[str, str]:
+        postgres = self._cluster(ports.postgres, secrets.postgres_password)
+        redis = RedisServer(self.state.root / "redis", ports.redis, secrets.redis_password)
+        return product_environment(self.settings.environment, self.state, secrets, postgres, redis)
+
     def _start(self, supervisor: Supervisor, secrets: Secrets) -> Access:
         if processes_of(self.state.root, self._cluster().home):
             self.say("Stopping what an earlier run left behind …")
@@ -100,7 +114,7 @@ class Stack:
         self.state.save_ports(ports)
         postgres = self._cluster(ports.postgres, secrets.postgres_password)
         redis = RedisServer(self.state.root / "redis", ports.redis, secrets.redis_password)
-        environment = product_environment(self.settings.environment, self.state, secrets, postgres, redis)
+        environment = self._environment(ports, secrets)
 
         self.say("Starting Postgres and Redis …")
         for server in (postgres, redis):
