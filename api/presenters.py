@@ -9,8 +9,10 @@ from flask import request
 
 from api.wiring import services
 from shared.models import Job, JobStatus, Patient, Report, Scan
+from shared.results import REJECTED
 
 Json = dict[str, Any]
+NO_BRAIN_MRI = "NOT_A_BRAIN_MRI"
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -63,7 +65,7 @@ def scan_json(scan: Scan, job: Job) -> Json:
         "overlay_path": image_link(scan.overlay_path),
         "report_path": f"reports/{scan.report_path}" if scan.report_path else None,
         "created_at": iso(scan.created_at),
-        "status": job.status,
+        "status": _scan_status(scan, job),
         "job_id": str(job.id),
         "model": scan.model,
         "explanation": scan.explanation,
@@ -71,11 +73,18 @@ def scan_json(scan: Scan, job: Job) -> Json:
     }
 
 
+def _scan_status(scan: Scan, job: Job) -> str:
+    """The job's, but for a picture that was rejected: its job did what it had to."""
+    is_rejected = job.status == JobStatus.SUCCEEDED and scan.review == REJECTED
+    return REJECTED if is_rejected else job.status
+
+
 def _finding_json(scan: Scan) -> Json:
     return {
         "prediction": scan.prediction,
         "confidence": scan.confidence,
         "probability": scan.probability,
+        "raw_probability": scan.raw_probability,
         "tumor_type": scan.tumor_type,
         "review": scan.review,
         "class_probabilities": scan.class_probabilities,
@@ -126,14 +135,18 @@ def _result_json(job: Job) -> Json | None:
     if job.status != JobStatus.SUCCEEDED:
         return None
     if job.scan is not None:
-        links = {
-            kind: f"/api/scans/{job.scan.id}/image?kind={kind}" for kind in ("original", "heatmap", "overlay")
-        }
-        return {"scan_id": job.scan.scan_id, **_finding_json(job.scan), "links": links}
+        kinds = ("original",) if job.scan.heatmap_path is None else ("original", "heatmap", "overlay")
+        links = {kind: f"/api/scans/{job.scan.id}/image?kind={kind}" for kind in kinds}
+        identity = {"scan_id": job.scan.scan_id, "status": _scan_status(job.scan, job)}
+        return {**identity, **_finding_json(job.scan), **_rejection_json(job.scan), "links": links}
     if job.report is not None:
         download = f"/api/report/download/{job.report.report_id}"
         return {**report_json(job.report), "links": {"download": download}}
     return None
+
+
+def _rejection_json(scan: Scan) -> Json:
+    return {"rejection": scan.rejection} if scan.rejection else {}
 
 
 def accepted_json(job: Job) -> Json:
@@ -150,20 +163,28 @@ def accepted_json(job: Job) -> Json:
 def analysed_json(job: Job) -> Json:
     """One file of an upload in the old synchronous shape, once its job has ended."""
     if job.status != JobStatus.SUCCEEDED or job.scan is None:
-        return {
-            **_identity_json(job),
-            "success": False,
-            "job_id": str(job.id),
-            "status": job.status,
-            "error": job.error_message or "The scan was not analysed.",
-            "code": job.error_code or "MODEL_PREDICTION_ERROR",
-        }
+        error = job.error_message or "The scan was not analysed."
+        return _unanalysed_json(job, job.status, error, job.error_code or "MODEL_PREDICTION_ERROR")
+    if job.scan.review == REJECTED:
+        reason = str((job.scan.rejection or {}).get("reason", "The picture was rejected."))
+        return _unanalysed_json(job, REJECTED, reason, NO_BRAIN_MRI)
     images = {
         "original_image": image_link(job.scan.original_path),
         "heatmap": image_link(job.scan.heatmap_path),
         "overlay": image_link(job.scan.overlay_path),
     }
     return {**accepted_json(job), **images}
+
+
+def _unanalysed_json(job: Job, status: str, error: str, code: str) -> Json:
+    return {
+        **_identity_json(job),
+        "success": False,
+        "job_id": str(job.id),
+        "status": status,
+        "error": error,
+        "code": code,
+    }
 
 
 def _identity_json(job: Job) -> Json:

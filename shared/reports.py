@@ -26,7 +26,7 @@ def request_report(session: Session, patient_id: int, scan_ids: Sequence[str] | 
     get_patient(session, patient_id)
     query = select(Scan).where(Scan.patient_id == patient_id).order_by(Scan.id)
     if scan_ids is None:
-        scans = list(session.scalars(query.where(Scan.prediction.is_not(None))))
+        scans = list(session.scalars(query.where(Scan.probability.is_not(None))))
     else:
         scans = list(session.scalars(query.where(Scan.scan_id.in_(scan_ids))))
         if len(scans) != len(set(scan_ids)):

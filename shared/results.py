@@ -1,7 +1,7 @@
 """Recording what the model said, in the same commit that ends the jobs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import func, update
@@ -14,19 +14,40 @@ from shared.models import Scan
 TUMOR = "Tumor"
 NO_TUMOR = "No Tumor"
 HEALTHY_CLASS = "notumor"
+NEEDS_REVIEW = "needs_review"  # in `review`: the probability is inconclusive, a person must look
+REJECTED = "rejected"  # in `review`: no brain MRI, so there is no finding at all
+UNTYPED_CLASS = "tumor"  # of models that tell tumours from none, but not from each other
 DECISION_THRESHOLD = 0.5
+_NO_TYPES = (HEALTHY_CLASS, UNTYPED_CLASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the model found in a brain MRI slice, pictures already stored."""
+
+    probability: float  # of a tumour, calibrated
+    raw_probability: float  # before calibration
+    class_probabilities: dict[str, float]
+    review: str | None  # NEEDS_REVIEW or None
+    explanation: dict[str, Any]
+    heatmap_key: str
+    overlay_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a picture gets no finding."""
+
+    reason: str
+    score: float  # probability of being no brain MRI, 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """One scan's analysis, pictures already stored."""
+    """One scan's analysis and the model that made it."""
 
     claim: Claim
-    probability: float
-    class_probabilities: dict[str, float]
-    explanation: dict[str, Any]
-    heatmap_key: str
-    overlay_key: str
+    outcome: Finding | Rejected
     model: dict[str, Any]
 
 
@@ -41,10 +62,10 @@ def confidence_of(probability: float) -> float:
 
 
 def tumor_type_of(probability: float, class_probabilities: dict[str, float]) -> str | None:
-    """The likeliest tumour class, only where a tumour is predicted."""
+    """The likeliest tumour class, only where a tumour is predicted, by a model that knows types."""
     if prediction_of(probability) != TUMOR:
         return None
-    types = {name: value for name, value in class_probabilities.items() if name != HEALTHY_CLASS}
+    types = {name: value for name, value in class_probabilities.items() if name not in _NO_TYPES}
     return max(types, key=types.__getitem__) if types else None
 
 
@@ -64,15 +85,24 @@ def record(session: Session, results: Sequence[ScanResult]) -> list[ScanResult]:
 
 
 def _columns(result: ScanResult) -> dict[str, Any]:
+    """One set of columns for every outcome: rows of a statement must have the same."""
+    outcome = result.outcome
+    finding = outcome if isinstance(outcome, Finding) else None
+    rejected = outcome if isinstance(outcome, Rejected) else None
+    # A word is only said where it is meant: clients paint everything that is not "Tumor" green.
+    said = finding if finding is not None and finding.review is None else None
     return {
         "id": result.claim.subject_id,
-        "heatmap_path": result.heatmap_key,
-        "overlay_path": result.overlay_key,
-        "prediction": prediction_of(result.probability),
-        "confidence": confidence_of(result.probability),
-        "probability": result.probability,
-        "tumor_type": tumor_type_of(result.probability, result.class_probabilities),
-        "class_probabilities": result.class_probabilities,
-        "explanation": result.explanation,
+        "heatmap_path": finding.heatmap_key if finding else None,
+        "overlay_path": finding.overlay_key if finding else None,
+        "prediction": prediction_of(said.probability) if said else None,
+        "confidence": confidence_of(said.probability) if said else None,
+        "probability": finding.probability if finding else None,
+        "raw_probability": finding.raw_probability if finding else None,
+        "tumor_type": tumor_type_of(said.probability, said.class_probabilities) if said else None,
+        "review": finding.review if finding else REJECTED,
+        "class_probabilities": finding.class_probabilities if finding else None,
+        "explanation": finding.explanation if finding else None,
+        "rejection": asdict(rejected) if rejected else None,
         "model": result.model,
     }

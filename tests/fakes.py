@@ -33,10 +33,20 @@ def picture(brightness: int = 128, size: tuple[int, int] = (64, 48), image_forma
 
 
 @dataclass(frozen=True)
+class MadeUpRejection:
+    reason: str = "made-up rejection"
+    score: float = 0.97
+
+
+@dataclass(frozen=True)
 class MadeUpPrediction:
     probability: float
     class_probabilities: dict[str, float]
     evidence_map: npt.NDArray[np.float32]
+    raw_probability: float = 0.75
+    method: str = "made up"
+    review: str | None = None
+    rejection: MadeUpRejection | None = None
 
 
 @dataclass
@@ -44,6 +54,8 @@ class MadeUpModel:
     """Says "tumour" with a fixed probability; counts its batches; can be told to fail on some inputs."""
 
     probability: float = 0.9
+    review: str | None = None
+    rejects: bool = False
     fails_on_batches_of: int | None = None  # raise for batches of this size or larger
     batch_sizes: list[int] = field(default_factory=list)
 
@@ -55,7 +67,16 @@ class MadeUpModel:
         grid = np.zeros((8, 8), np.float32)
         grid[3:5, 3:5] = self.probability
         probabilities = {"glioma": self.probability, "meningioma": 0.0, "pituitary": 0.0, "notumor": rest}
-        return [MadeUpPrediction(self.probability, probabilities, grid) for _ in inputs]
+        return [
+            MadeUpPrediction(
+                self.probability,
+                probabilities,
+                grid,
+                review=self.review,
+                rejection=MadeUpRejection() if self.rejects else None,
+            )
+            for _ in inputs
+        ]
 
 
 @dataclass

@@ -14,15 +14,32 @@ FloatArray = npt.NDArray[np.float32]
 log = get_logger(__name__)
 
 
+class Rejection(Protocol):
+    """Why a picture gets no diagnosis."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+
+
 class Prediction(Protocol):
     """What a model says about one picture; `worker.inference.Prediction` is the real one."""
 
     @property
     def probability(self) -> float: ...
     @property
+    def raw_probability(self) -> float: ...
+    @property
     def class_probabilities(self) -> dict[str, float]: ...
     @property
     def evidence_map(self) -> FloatArray: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def review(self) -> str | None: ...
+    @property
+    def rejection(self) -> Rejection | None: ...
 
 
 class Model(Protocol):

@@ -19,16 +19,16 @@ from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Scan
-from shared.results import ScanResult
+from shared.results import Finding, Rejected, ScanResult
 from shared.services import Services
 from shared.storage import ObjectStore
 from worker.analysis import Model, Prediction, predict_each
+from worker.explanation import explain
 from worker.heatmap import draw
 from worker.leases import LeaseKeeper, process_name
 from worker.preprocessing import ModelInput, prepare
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
-MAP_DECIMALS = 4
 
 log = get_logger(__name__)
 
@@ -158,6 +158,7 @@ class ScanPipeline:
             "batch finished",
             size=len(outcomes) + len(batch.failures),
             analysed=len(kept),
+            rejected=sum(isinstance(result.outcome, Rejected) for result in kept),
             failed=len(final),
             retried=len(failures) - len(final),
             lost=len(analysed) - len(kept),
@@ -168,12 +169,17 @@ class ScanPipeline:
     def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> ScanResult | Failure:
         if isinstance(prediction, ModelPredictionError):
             return _failure(item.claim, prediction)
+        rejection = prediction.rejection
         try:
-            result = store_drawing(self._services.images, item, prediction, self._loaded.provenance)
+            outcome = (
+                Rejected(rejection.reason, rejection.score)
+                if rejection
+                else store_finding(self._services.images, item, prediction)
+            )
         except BrainScanError as error:
             return _failure(item.claim, error)
         self._leases.progress()
-        return result
+        return ScanResult(item.claim, outcome, self._loaded.provenance)
 
     def _settle(self, futures: Sequence[Future[Any]]) -> None:
         """After an error: wait for what still runs, then give back every claim that has not ended."""
@@ -196,28 +202,21 @@ class ScanPipeline:
                     self._services.queue.wake(JobKind.SCAN, lane, waiting)
 
 
-def store_drawing(
-    images: ObjectStore, item: Slice, prediction: Prediction, provenance: dict[str, Any]
-) -> ScanResult:
+def store_finding(images: ObjectStore, item: Slice, prediction: Prediction) -> Finding:
     """Draw heatmap and overlay and store them under keys of this attempt; the row will name the winner's."""
-    crop = item.model_input.crop
-    drawing = draw(item.picture, prediction.evidence_map, crop)
+    drawing = draw(item.picture, prediction.evidence_map, item.model_input.crop)
     name = f"{item.scan_id}-{item.claim.attempt}.png"
     heatmap_key, overlay_key = f"heatmap/{name}", f"overlay/{name}"
     images.put(heatmap_key, drawing.heatmap, "image/png")
     images.put(overlay_key, drawing.overlay, "image/png")
-    return ScanResult(
-        claim=item.claim,
+    return Finding(
         probability=prediction.probability,
+        raw_probability=prediction.raw_probability,
         class_probabilities=prediction.class_probabilities,
-        explanation={
-            "method": "tumour evidence map",
-            "crop": {"left": crop.left, "top": crop.top, "side": crop.side},
-            "map": prediction.evidence_map.round(MAP_DECIMALS).tolist(),
-        },
+        review=prediction.review,
+        explanation=explain(prediction, item.model_input),
         heatmap_key=heatmap_key,
         overlay_key=overlay_key,
-        model=provenance,
     )
 
 

@@ -2,10 +2,13 @@
 
     python -m worker.predict FILE… [--from-file LIST|-] [--json] [--no-overlays] [--out DIR]
 
-With `--json` one JSON object per line goes to standard output: `file` as given, `status` ("succeeded" or
-"failed"), `prediction`, `probability`, `confidence`, `tumor_type`, `class_probabilities`, `ms` (the file's
-share of its batch's time), and `overlay` and `heatmap` where they were written; or `error` and `code`.
-Logs go to standard error. Exit status: 0 all succeeded, 1 some failed, 2 the model or the call is wrong.
+With `--json` one JSON object per line goes to standard output: `file` as given, `status`, `prediction`,
+`probability`, `raw_probability`, `confidence`, `review`, `tumor_type`, `class_probabilities`, `ms` (the
+file's share of its batch's time), and `overlay` and `heatmap` where they were written. `status` is
+"succeeded", "rejected" (no brain MRI: `reason` and `score` instead of a finding) or "failed" (`error` and
+`code`). `review` is "needs_review" where the probability is inconclusive; `prediction` is then only the
+likelier word.
+Logs go to standard error. Exit status: 0 none failed, 1 some failed, 2 the model or the call is wrong.
 """
 
 import argparse
@@ -85,10 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not files:
         log.error("no files named; give files, or --from-file LIST")
         return 2
-    from worker.inference import Predictor  # here, so that --help and wrong calls need no PyTorch
+    from worker.inference import load_model  # here, so that --help and wrong calls need no PyTorch
 
     try:
-        predictor = Predictor.load(options.model, options.device, options.engine)
+        predictor = load_model(options.model, options.device, options.engine)
     except ModelFileError as error:
         log.error("the model cannot be used", reason=str(error))  # noqa: TRY400 - the line says it all
         return 2
@@ -138,13 +141,18 @@ def _load(file: str, input_size: int) -> Loaded | BrainScanError:
 def _answer(item: Loaded, prediction: Prediction | BrainScanError, drawings: Drawings | None) -> Json:
     if isinstance(prediction, BrainScanError):
         return _failed(item.file, prediction)
+    if prediction.rejection is not None:
+        reason = {"reason": prediction.rejection.reason, "score": prediction.rejection.score}
+        return {**_without_finding(item.file, "rejected"), **reason}
     probability = prediction.probability
     return {
         "file": item.file,
         "status": "succeeded",
         "prediction": prediction_of(probability),
         "probability": probability,
+        "raw_probability": prediction.raw_probability,
         "confidence": confidence_of(probability),
+        "review": prediction.review,
         "tumor_type": tumor_type_of(probability, prediction.class_probabilities),
         "class_probabilities": prediction.class_probabilities,
         **(drawings.write(item, prediction) if drawings else {}),
@@ -152,22 +160,28 @@ def _answer(item: Loaded, prediction: Prediction | BrainScanError, drawings: Dra
 
 
 def _failed(file: str, error: BrainScanError) -> Json:
+    return {**_without_finding(file, "failed"), "error": str(error), "code": error.code}
+
+
+def _without_finding(file: str, status: str) -> Json:
     return {
         "file": file,
-        "status": "failed",
+        "status": status,
         "prediction": None,
         "probability": None,
         "class_probabilities": None,
-        "error": str(error),
-        "code": error.code,
     }
 
 
 def _line(answer: Json) -> str:
     if answer["status"] == "failed":
         return f"{answer['file']}: failed: {answer['error']}"
+    if answer["status"] == "rejected":
+        return f"{answer['file']}: rejected: {answer['reason']} (score {answer['score']:.3f})"
     kind = f" ({answer['tumor_type']})" if answer["tumor_type"] else ""
-    return f"{answer['file']}: {answer['prediction']}{kind}, tumour probability {answer['probability']:.3f}"
+    review = ", needs review" if answer["review"] else ""
+    said = f"{answer['prediction']}{kind}, tumour probability {answer['probability']:.3f}{review}"
+    return f"{answer['file']}: {said}"
 
 
 def _batches(files: Iterable[str], size: int) -> Iterator[list[str]]:

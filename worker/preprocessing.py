@@ -25,6 +25,7 @@ _SMALLEST_HEAD = 0.04  # of the picture's area; less is a label or noise, so the
 _MARGIN = 0.04  # of the head's longer side, left around the head
 _HEAD_MEDIAN = 0.4  # where the median of the head's intensities is put
 _GAMMA_LIMITS = (0.5, 2.0)
+_HEAD_CELLS = 32
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -46,6 +47,7 @@ class ModelInput:
 
     pixels: FloatArray
     crop: Crop
+    head: ByteArray  # (32, 32) share of the crop's cells that is head, 0..255
 
 
 def prepare(image: Image.Image, size: int) -> ModelInput:
@@ -53,8 +55,8 @@ def prepare(image: Image.Image, size: int) -> ModelInput:
 
     The aspect ratio is kept. Any picture gives finite numbers, blank ones included.
     """
-    levelled, crop = level(image, size)
-    return ModelInput(pixels=normalise(levelled)[None], crop=crop)
+    levelled, crop, head = _level(image, size)
+    return ModelInput(normalise(levelled)[None], crop, _head_in_crop(head, crop, image.size))
 
 
 def normalise(levelled: FloatArray) -> FloatArray:
@@ -63,7 +65,13 @@ def normalise(levelled: FloatArray) -> FloatArray:
 
 
 def level(image: Image.Image, size: int) -> tuple[FloatArray, Crop]:
-    """The head's square as (size, size) float32 in 0..1 and the crop it shows.
+    """The head's square as (size, size) float32 in 0..1 and the crop it shows."""
+    levelled, crop, _ = _level(image, size)
+    return levelled, crop
+
+
+def _level(image: Image.Image, size: int) -> tuple[FloatArray, Crop, BoolArray]:
+    """As `level`, with the head's mask in the reduced picture.
 
     The window runs from the 1st to the 99.5th percentile of the head; a gamma then puts the head's
     median at a fixed value, so that exposure and windowing hardly matter.
@@ -79,7 +87,7 @@ def level(image: Image.Image, size: int) -> tuple[FloatArray, Crop]:
     table = (
         np.clip((np.arange(256, dtype=np.float32) - np.float32(low)) / np.float32(span), 0.0, 1.0) ** gamma
     )
-    return table.astype(np.float32)[square], crop
+    return table.astype(np.float32)[square], crop, head
 
 
 def find_head(image: Image.Image) -> tuple[ByteArray, BoolArray, int]:
@@ -152,6 +160,14 @@ def _crop_around(head: BoolArray, picture: tuple[int, int]) -> Crop:
         top=round((top + bottom - side) / 2),
         side=side,
     )
+
+
+def _head_in_crop(head: BoolArray, crop: Crop, picture: tuple[int, int]) -> ByteArray:
+    scale = head.shape[1] / picture[0]
+    left, top, side = round(crop.left * scale), round(crop.top * scale), max(1, round(crop.side * scale))
+    canvas = Image.new("L", (side, side))
+    canvas.paste(Image.fromarray(head.astype(np.uint8) * 255), (-left, -top))
+    return np.asarray(canvas.resize((_HEAD_CELLS, _HEAD_CELLS), Image.Resampling.BOX))
 
 
 def _cut_square(image: Image.Image, crop: Crop, size: int, background: int) -> ByteArray:

@@ -70,9 +70,9 @@ def load_model(settings: Settings) -> LoadedModel:
     """
     import numpy as np
 
-    from worker.inference import Predictor  # brings PyTorch: only scan workers pay for it
+    from worker import inference  # brings PyTorch: only scan workers pay for it
 
-    predictor = Predictor.load(settings.model_folder, settings.device, settings.engine)
+    predictor = inference.load_model(settings.model_folder, settings.device, settings.engine)
     manifest = predictor.manifest
     predictor.predict(
         [np.zeros((1, manifest.input_size, manifest.input_size), np.float32)] * settings.batch_size

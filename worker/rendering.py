@@ -1,5 +1,6 @@
 """Report jobs: claim -> gather rows and stored pictures -> PDF -> store -> record."""
 
+import math
 from collections.abc import Callable
 
 from shared import jobs, reports
@@ -10,7 +11,7 @@ from shared.models import JobKind, Report, Scan
 from shared.services import Services
 from shared.storage import ObjectStore
 from worker.leases import LeaseKeeper, process_name
-from worker.report import ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
+from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
 
 log = get_logger(__name__)
 
@@ -51,7 +52,7 @@ class ReportRenderer:
         try:
             with services.sessions() as session:
                 report = reports.load_for_rendering(session, claim)
-            scans = [scan for scan in report.scans if scan.prediction is not None]
+            scans = [scan for scan in report.scans if scan.probability is not None]
             pdf = render_report(report_facts(report, scans, services.images))
             key = f"{report.report_id}.pdf"
             services.reports.put(key, pdf, "application/pdf")
@@ -99,9 +100,9 @@ def _scan_facts(scan: Scan, images: ObjectStore, newest: ModelFacts) -> ScanFact
         filename=scan.original_filename,
         created_at=scan.created_at,
         analysed_at=scan.analysed_at,
-        prediction=scan.prediction or "",
-        probability=scan.probability or 0.0,
-        confidence=scan.confidence or 0.0,
+        prediction=scan.prediction or INCONCLUSIVE,
+        probability=math.nan if scan.probability is None else scan.probability,
+        confidence=math.nan if scan.confidence is None else scan.confidence,
         tumor_type=scan.tumor_type,
         review=scan.review,
         original=_picture(images, scan.original_path),

@@ -14,7 +14,7 @@ class Scan(Base):
     """One uploaded slice and its current result.
 
     The `*_path` columns hold object keys of the image store. All result columns are NULL until the scan's
-    job has succeeded.
+    job has succeeded. `prediction` stays NULL where `review` says why: "needs_review" or "rejected".
     """
 
     __tablename__ = "scans"
@@ -37,6 +37,8 @@ class Scan(Base):
     prediction: Mapped[str | None] = mapped_column(String(20))
     confidence: Mapped[float | None]
     probability: Mapped[float | None]
+    raw_probability: Mapped[float | None]
+    rejection: Mapped[dict[str, Any] | None]  # reason and score, where `review` is "rejected"
     tumor_type: Mapped[str | None] = mapped_column(String(50))
     review: Mapped[str | None] = mapped_column(String(50))
     class_probabilities: Mapped[dict[str, Any] | None]

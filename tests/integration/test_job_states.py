@@ -11,7 +11,7 @@ from shared import accounts, job_queries, jobs, results, scans
 from shared.accounts import NewPatient
 from shared.jobs import Claim, Failure
 from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, Scan
-from shared.results import ScanResult
+from shared.results import Finding, ScanResult
 from shared.scans import StoredOriginal
 from tests.fakes import PROVENANCE
 
@@ -41,9 +41,8 @@ def claim(sessions: Sessions, limit: int = 16, lease: float = 60, bulk_first: bo
 
 
 def result(held: Claim, probability: float = 0.9) -> ScanResult:
-    return ScanResult(
-        held, probability, {"glioma": probability, "notumor": 1 - probability}, {}, "h", "o", PROVENANCE
-    )
+    classes = {"glioma": probability, "notumor": 1 - probability}
+    return ScanResult(held, Finding(probability, 0.75, classes, None, {}, "h", "o"), PROVENANCE)
 
 
 def record(sessions: Sessions, *held: Claim) -> int:

@@ -217,3 +217,56 @@ def test_a_report_never_mixes_patients(admin: FlaskClient, patient_id: int) -> N
         admin.post("/api/report/generate", json={"patient_id": other}).json["error"]
         == "No scans found for report"
     )
+
+
+def test_a_picture_that_is_no_brain_mri_gets_no_finding(
+    admin: FlaskClient,
+    patient_id: int,
+    pipeline: ScanPipeline,
+    model: MadeUpModel,
+    queue: RecordingQueue,
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(queue, "wake", lambda *_: bool(pipeline.drain()))
+    model.rejects = True
+    answer = upload(admin, patient_id, (picture(), "cat.png"), Prefer="wait=5")
+    assert answer.status_code == 200
+    result = answer.json["results"][0]
+    assert (result["success"], result["status"], result["code"]) == (False, "rejected", "NOT_A_BRAIN_MRI")
+    assert result["error"] == "made-up rejection"
+    job = admin.get(f"/api/jobs/{answer.json['job_ids'][0]}").json["data"]
+    assert job["status"] == "succeeded", "clients stop polling: the answer is there"
+    assert job["result"]["status"] == "rejected"
+    assert job["result"]["rejection"] == {"reason": "made-up rejection", "score": 0.97}
+    assert list(job["result"]["links"]) == ["original"]
+    scan = admin.get(f"/api/admin/patients/{patient_id}/scans").json["data"][0]
+    assert (scan["status"], scan["review"]) == ("rejected", "rejected")
+    for field in ("prediction", "confidence", "probability", "tumor_type", "heatmap_path", "overlay_path"):
+        assert scan[field] is None
+    refused = admin.post("/api/report/generate", json={"patient_id": patient_id})
+    assert (refused.status_code, refused.json["error"]) == (400, "No scans found for report")
+
+
+def test_an_inconclusive_probability_says_no_word_but_is_reported(
+    admin: FlaskClient,
+    patient_id: int,
+    pipeline: ScanPipeline,
+    renderer: ReportRenderer,
+    model: MadeUpModel,
+) -> None:
+    model.probability, model.review = 0.55, "needs_review"
+    upload(admin, patient_id, (picture(), "unclear.png"))
+    assert pipeline.drain() == 1
+    scan = admin.get(f"/api/admin/patients/{patient_id}/scans").json["data"][0]
+    assert (scan["status"], scan["review"]) == ("succeeded", "needs_review")
+    assert (scan["prediction"], scan["confidence"], scan["tumor_type"]) == (None, None, None)
+    assert scan["probability"] == pytest.approx(0.55)
+    assert scan["raw_probability"] == pytest.approx(0.75)
+    assert scan["overlay_path"]
+    answer = admin.post("/api/report/generate", json={"patient_id": patient_id})
+    assert renderer.drain() == 1
+    report = admin.get(f"/api/jobs/{answer.json['job_id']}").json["data"]["result"]
+    assert (report["scan_count"], report["tumor_count"], report["no_tumor_count"]) == (1, 0, 0)
+    pdf = admin.get(f"/api/report/file/{report['report_path'].rsplit('/', 1)[-1]}").data
+    text = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    assert "Inconclusive" in text

@@ -17,7 +17,7 @@ from worker.inference.quantisation import measure_ranges
 from worker.inference.weights import load_weights
 from worker.training.acceptance import Verdict, judge_int8
 from worker.training.export import Made, export
-from worker.training.holdout import ValidationSet
+from worker.training.holdout import AS_TRAINED, ValidationSet
 
 SIZE = 64
 
@@ -32,7 +32,8 @@ def exported(tmp_path_factory):
     training = Training(commit="test", seed=3, epochs=0, data_sha256="0" * 64, config={})
     ranges = measure_ranges(network, torch.from_numpy(np.stack(pictures(8, seed=5))))
     int8 = Verdict(ranges, {"auc": 0.5}, is_accepted=True)
-    export(network, folder, Made("tiny", "0.0.1", SIZE, training, {"val": {"auc": 0.5}}, int8))
+    made = Made(SIZE, training, {"val": {"auc": 0.5}}, int8=int8)
+    export(network, folder, "tiny", "0.0.1", made)
     return folder
 
 
@@ -137,7 +138,8 @@ def test_an_answer_that_is_not_a_number_is_an_error(exported):
 
         def run(self, batch):
             nothing = torch.full((len(batch),), torch.nan)
-            return Outputs(nothing, torch.zeros(len(batch), 3), torch.zeros(len(batch), 8, 8))
+            others = torch.zeros(len(batch), 3), torch.zeros(len(batch), 8, 8), torch.zeros(len(batch), 384)
+            return Outputs(nothing, *others)
 
     with pytest.raises(ModelPredictionError, match="not a number"):
         Predictor(Broken(), read_manifest(exported)).predict(pictures(1))
@@ -196,10 +198,10 @@ def test_a_model_that_loses_by_eight_bits_does_not_get_them():
     scores = network(torch.from_numpy(pixels)).tumour.detach().numpy()
     labels = np.where(scores > np.median(scores), 0, CLASSES.index("notumor"))
     masks = np.zeros((24, SIZE, SIZE), np.float32)
-    chosen = ValidationSet("val", pixels, masks, labels, np.zeros(24, bool), ("test",) * 24)
-    assert judge_int8(network, chosen, chosen).figures["auc"] > 0.95
+    chosen = ValidationSet("val", pixels, masks, labels, np.zeros(24, bool), ("test",) * 24, ("",) * 24)
+    assert judge_int8(network, chosen, chosen, AS_TRAINED).figures["auc"] > 0.95
     blank = replace(chosen, pixels=np.zeros_like(pixels))
-    verdict = judge_int8(network, blank, chosen)
+    verdict = judge_int8(network, blank, chosen, AS_TRAINED)
     assert not verdict.is_accepted
     assert verdict.figures["auc"] < 0.95
 

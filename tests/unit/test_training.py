@@ -16,7 +16,7 @@ from worker.training import metrics
 from worker.training.__main__ import main
 from worker.training.augmentation import augment, plain
 from worker.training.blending import feather, paste
-from worker.training.calibration import fit
+from worker.training.calibration import calibrate, choose_band, fit
 from worker.training.composition import Composer
 from worker.training.config import BatchMix, TrainingConfig
 from worker.training.data import data_hash, list_records, load_pictures
@@ -280,9 +280,34 @@ def test_calibration_undoes_overconfidence_and_keeps_the_order():
     rng = np.random.default_rng(1)
     honest = rng.normal(0, 2, 4000)
     truth = rng.random(4000) < 1 / (1 + np.exp(-honest))
-    scale, offset = fit(3 * honest + 1, truth)
-    assert scale == pytest.approx(1 / 3, rel=0.15)
-    assert offset == pytest.approx(-1 / 3, abs=0.15)
+    found = fit(3 * honest + 1, truth)
+    assert found.scale == pytest.approx(1 / 3, rel=0.15)
+    assert found.offset == pytest.approx(-1 / 3, abs=0.15)
+
+
+def test_left_out_probabilities_come_from_other_groups():
+    """In each group the truth is turned around: a fit that saw the group would say so."""
+    rng = np.random.default_rng(2)
+    logits = rng.normal(0, 2, 500)
+    truth = logits > 0
+    groups = tuple(f"patient {i // 50}" for i in range(500))
+    turned = np.array([name == "patient 3" for name in groups])
+    found = calibrate(logits, truth ^ turned, groups)
+    assert np.all((found.left_out[turned] > 0.5) == (logits[turned] > 0))
+    assert found.calibration.scale < calibrate(logits, truth, groups).calibration.scale
+
+
+def test_the_band_holds_its_sensitivity_and_specificity():
+    rng = np.random.default_rng(3)
+    truth = rng.random(2000) < 0.5
+    scores = 1 / (1 + np.exp(-rng.normal(np.where(truth, 1.5, -1.5), 1.5)))
+    band = choose_band(scores, truth)
+    assert 0 < band.low < 0.5 < band.high < 1
+    assert np.mean(scores[truth] >= band.low) == pytest.approx(band.sensitivity)
+    assert 0.979 < band.sensitivity < 0.99
+    assert 0.949 < band.specificity < 0.96
+    perfect = choose_band(truth * 0.98 + 0.01, truth)
+    assert (perfect.low, perfect.high) == (0.5, 0.5)
 
 
 def test_pointing_and_energy_of_known_maps():

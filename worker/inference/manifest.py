@@ -24,6 +24,41 @@ class Training(BaseModel):
     config: dict[str, Any]
 
 
+class Calibration(BaseModel):
+    """The tumour probability is sigmoid(scale * logit + offset)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: float = Field(1.0, gt=0)
+    offset: float = 0.0
+
+
+class Band(BaseModel):
+    """Tumour probabilities strictly between `low` and `high` are inconclusive: a person must look.
+
+    `sensitivity` is the share of tumour slices at or above `low`, `specificity` the share of others at or
+    below `high`, as chosen; both on the val split.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float = Field(0.5, ge=0, le=0.5)
+    high: float = Field(0.5, ge=0.5, le=1)
+    sensitivity: float | None = None
+    specificity: float | None = None
+
+
+class GateFile(BaseModel):
+    """The input gate: pictures that score above `threshold` are rejected as no brain MRI."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    threshold: float = Field(gt=0, lt=1)
+    figures: dict[str, Any]
+
+
 class Manifest(BaseModel):
     """A model's description; unknown or missing fields are refused."""
 
@@ -40,6 +75,9 @@ class Manifest(BaseModel):
     pixel_std: float
     weights_file: str
     weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    calibration: Calibration = Calibration()
+    band: Band = Band()
+    gate: GateFile | None = None
     training: Training
     metrics: dict[str, Any]
     engines: dict[str, dict[str, float]] = {}

@@ -19,6 +19,7 @@ from worker.inference.torchvision_compat import import_torchvision
 TUMOUR_TYPES = ("glioma", "meningioma", "pituitary")
 NO_TUMOUR = "notumor"
 CLASSES = (*TUMOUR_TYPES, NO_TUMOUR)
+STAGES = {"stage2": 128, "stage3": 256}  # the parts of `Outputs.stages` and their widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Outputs(NamedTuple):
     tumour: Tensor  # (N,) logit of "there is a tumour"
     types: Tensor  # (N, 3) logits of the tumour's type, meaningful if there is one
     evidence: Tensor  # (N, h, w) logit of "tumour here"; `tumour` is a function of this alone
+    stages: Tensor  # (N, 384) mean activations of stages 2 and 3: what kind of picture this is
 
     def class_probabilities(self) -> Tensor:
         """(N, 4) in the order of `CLASSES`; rows sum to 1."""
@@ -81,22 +83,27 @@ class LocalEvidenceNet(nn.Module):
 
     def forward(self, pixels: Tensor) -> Outputs:
         """(N, 1, S, S) float32 -> `Outputs`."""
-        features = self.dropout(self.features(pixels))  # (N, C, S/8, S/8)
+        fused, stages = self.features(pixels)
+        features = self.dropout(fused)  # (N, C, S/8, S/8)
         evidence = self.evidence(features)[:, 0]  # (N, S/8, S/8)
         # Read where the evidence is; detached, so that the type cannot bend the evidence.
         attention = pooling_weights(evidence, self.parameters_of_head.sharpness).detach()
         types = (self.types(features) * attention[:, None]).sum(dim=(2, 3))  # (N, 3)
-        return Outputs(self.pool(evidence), types, evidence)
+        return Outputs(self.pool(evidence), types, evidence, stages)
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """(N, 1, S, S) -> (N, C, S/8, S/8): stages 2, 3 and 4 of the ResNet, added from the top down."""
+    def features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, S, S) -> (N, C, S/8, S/8) and (N, 384).
+
+        Stages 2, 3 and 4 of the ResNet, added from the top down, and the means of stages 2 and 3.
+        """
         net = self.backbone
         stem = net.maxpool(net.relu(net.bn1(net.conv1(pixels))))  # (N, 64, S/4, S/4)
         stage2 = net.layer2(net.layer1(stem))  # (N, 128, S/8, S/8)
         stage3 = net.layer3(stage2)  # (N, 256, S/16, S/16)
         stage4 = net.layer4(stage3)  # (N, 512, S/32, S/32)
         top = self.lateral3(stage3) + _enlarge(self.lateral4(stage4), stage3)
-        return cast(Tensor, self.fuse(self.lateral2(stage2) + _enlarge(top, stage2)))
+        fused = cast(Tensor, self.fuse(self.lateral2(stage2) + _enlarge(top, stage2)))
+        return fused, torch.cat([stage2.mean(dim=(2, 3)), stage3.mean(dim=(2, 3))], dim=1)
 
     def pool(self, evidence: Tensor) -> Tensor:
         """Evidence logits (N, h, w) -> the picture's tumour logit (N,): scaled log-mean-exp, a soft maximum.

@@ -11,10 +11,24 @@ import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
 from worker.inference.engines import Engine, build_engine
+from worker.inference.gate import Gate
 from worker.inference.manifest import ARCHITECTURE, Manifest, read_manifest, sha256_of
 from worker.inference.network import CLASSES, NO_TUMOUR, HeadParameters, LocalEvidenceNet
 from worker.inference.weights import load_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
+
+NEEDS_REVIEW = "needs_review"
+EVIDENCE_MAP = "tumour evidence map"
+NO_BRAIN_MRI = "The picture does not look like a brain MRI slice."
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a picture gets no diagnosis."""
+
+    reason: str
+    score: float
+    """Probability of being no brain MRI, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +36,30 @@ class Prediction:
     """The model's answer for one picture."""
 
     probability: float
-    """Of a tumour: 1 - p(notumor)."""
+    """Of a tumour, calibrated: 1 - p(notumor)."""
+    raw_probability: float
+    """Of a tumour, before calibration."""
     class_probabilities: dict[str, float]
-    """glioma, meningioma, pituitary, notumor; sums to 1."""
+    """By the model's classes (glioma, meningioma, pituitary, notumor); sums to 1."""
     evidence_map: npt.NDArray[np.float32]
-    """(h, w) in 0..1: probability of tumour per location of the input square (= the crop). Its scale is
-    absolute: an empty map means no evidence. `probability` is a monotone function of this map alone."""
+    """(h, w) in 0..1: evidence of tumour per location of the input square (= the crop). Its scale is
+    absolute: an empty map means no evidence."""
+    method: str = EVIDENCE_MAP
+    """How the map was made. An evidence map holds each location's probability, and the picture's is a
+    monotone function of it alone; up to a fixed scale it is Grad-CAM (`worker.inference.grad_cam`)."""
+    review: str | None = None
+    """"needs_review" where the probability lies in the manifest's inconclusive band."""
+    rejection: Rejection | None = None
+    """Set where the picture is no brain MRI: then nothing else may be shown as a finding."""
 
 
 class Predictor:
     """A loaded model. Built once per process; holds no other state."""
 
-    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+    def __init__(self, engine: Engine, manifest: Manifest, gate: Gate | None = None) -> None:
         self.manifest = manifest
         self._engine = engine
+        self._gate = gate
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", engine: str = "auto") -> Self:
@@ -46,16 +70,13 @@ class Predictor:
         """
         manifest = read_manifest(folder)
         _check_compatible(manifest, folder)
-        weights = folder / manifest.weights_file
-        if not weights.is_file():
-            raise ModelFileError(f"{weights} is missing. Fetch it, or export the model again.")
-        if sha256_of(weights) != manifest.weights_sha256:
-            raise ModelFileError(
-                f"{weights} is not the file that its manifest names (SHA-256 differs). Fetch both again."
-            )
+        weights = _checked(folder / manifest.weights_file, manifest.weights_sha256)
         network = LocalEvidenceNet(_head_parameters(manifest, folder))
         load_weights(network, weights)
-        return cls(build_engine(network, manifest, choose_device(device), engine), manifest)
+        gate = (
+            Gate.load(_checked(folder / manifest.gate.file, manifest.gate.sha256)) if manifest.gate else None
+        )
+        return cls(build_engine(network, manifest, choose_device(device), engine), manifest, gate)
 
     @property
     def device(self) -> str:
@@ -81,11 +102,31 @@ class Predictor:
         if not np.isfinite(batch).all():  # an engine may answer such a picture as if it were a real one
             raise ModelPredictionError("The picture holds values that are not numbers.")
         outputs = self._engine.run(batch)
-        classes = outputs.class_probabilities().numpy()  # (N, 4)
+        raw = torch.sigmoid(outputs.tumour).double().numpy()  # (N,)
+        calibration = self.manifest.calibration
+        calibrated = outputs._replace(tumour=calibration.scale * outputs.tumour + calibration.offset)
+        classes = calibrated.class_probabilities().numpy()  # (N, 4)
         maps = torch.sigmoid(outputs.evidence).numpy()  # (N, h, w)
-        if not (np.isfinite(classes).all() and np.isfinite(maps).all()):
+        gate_scores = self._gate.scores(outputs.stages.numpy()) if self._gate else np.zeros(len(batch))
+        if not all(np.isfinite(values).all() for values in (classes, maps, gate_scores)):
             raise ModelPredictionError("The model gave an answer that is not a number.")
-        return [_prediction(row, grid) for row, grid in zip(classes, maps, strict=True)]
+        return [self._prediction(*row) for row in zip(raw, classes, maps, gate_scores, strict=True)]
+
+    def _prediction(
+        self, raw: float, row: npt.NDArray[np.float32], grid: npt.NDArray[np.float32], gate_score: float
+    ) -> Prediction:
+        probabilities = {name: float(value) for name, value in zip(CLASSES, row, strict=True)}
+        probability = 1.0 - probabilities[NO_TUMOUR]
+        band, gate = self.manifest.band, self.manifest.gate
+        is_rejected = gate is not None and gate_score > gate.threshold
+        return Prediction(
+            probability=probability,
+            raw_probability=float(raw),
+            class_probabilities=probabilities,
+            evidence_map=grid.copy(),  # its own memory: a kept result must not keep its batch
+            review=NEEDS_REVIEW if band.low < probability < band.high else None,
+            rejection=Rejection(NO_BRAIN_MRI, float(gate_score)) if is_rejected else None,
+        )
 
 
 def choose_device(wanted: str) -> str:
@@ -103,13 +144,14 @@ def choose_device(wanted: str) -> str:
     return wanted
 
 
-def _prediction(row: npt.NDArray[np.float32], grid: npt.NDArray[np.float32]) -> Prediction:
-    probabilities = {name: float(value) for name, value in zip(CLASSES, row, strict=True)}
-    return Prediction(
-        probability=1.0 - probabilities[NO_TUMOUR],
-        class_probabilities=probabilities,
-        evidence_map=grid.copy(),  # its own memory: a kept result must not keep its batch
-    )
+def _checked(path: Path, sha256: str) -> Path:
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing. Fetch it, or export the model again.")
+    if sha256_of(path) != sha256:
+        raise ModelFileError(
+            f"{path} is not the file that its manifest names (SHA-256 differs). Fetch both again."
+        )
+    return path
 
 
 def _check_compatible(manifest: Manifest, folder: Path) -> None:

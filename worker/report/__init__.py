@@ -8,14 +8,22 @@ import io
 from reportlab import rl_config
 from reportlab.platypus import Flowable, Spacer
 
-from worker.report.facts import ModelFacts, PatientFacts, Picture, ReportFacts, ScanFacts
+from worker.report.facts import INCONCLUSIVE, ModelFacts, PatientFacts, Picture, ReportFacts, ScanFacts
 from worker.report.fonts import register_fonts
 from worker.report.layout import PageCanvas, ReportTemplate
 from worker.report.pictures import max_side_for
 from worker.report.scan import scan_block
 from worker.report.summary import model_section, overview_section, patient_section, summary_section
 
-__all__ = ["ModelFacts", "PatientFacts", "Picture", "ReportFacts", "ScanFacts", "render_report"]
+__all__ = [
+    "INCONCLUSIVE",
+    "ModelFacts",
+    "PatientFacts",
+    "Picture",
+    "ReportFacts",
+    "ScanFacts",
+    "render_report",
+]
 
 
 def render_report(facts: ReportFacts) -> bytes:

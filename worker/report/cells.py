@@ -6,9 +6,9 @@ from xml.sax.saxutils import escape
 
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
-from worker.report.facts import TUMOR, ScanFacts
+from worker.report.facts import NO_TUMOR, TUMOR, ScanFacts
 from worker.report.fonts import SANS
-from worker.report.layout import BODY, GREEN, INK, LABEL, RED, STRONG, TEXT_WIDTH, coloured, one_line
+from worker.report.layout import AMBER, BODY, GREEN, INK, LABEL, RED, STRONG, TEXT_WIDTH, coloured, one_line
 from worker.report.text import TypedText
 
 NOT_RECORDED = "not recorded"
@@ -56,5 +56,5 @@ def typed(value: str | None, *, bold: bool = False) -> TypedText:
 
 def prediction(scan: ScanFacts) -> Paragraph:
     """The prediction in words, which the color only repeats."""
-    colour = RED if scan.prediction == TUMOR else GREEN
+    colour = {TUMOR: RED, NO_TUMOR: GREEN}.get(scan.prediction, AMBER)
     return Paragraph(escape(one_line(scan.prediction)), coloured(STRONG, colour))

@@ -10,6 +10,8 @@ from typing import TypeAlias
 Picture: TypeAlias = bytes | Callable[[], bytes]
 
 TUMOR = "Tumor"
+NO_TUMOR = "No Tumor"
+INCONCLUSIVE = "Inconclusive"
 NEEDS_REVIEW = "needs_review"
 
 
@@ -43,9 +45,9 @@ class ScanFacts:
     filename: str
     created_at: datetime  # aware
     analysed_at: datetime | None
-    prediction: str  # "Tumor" or "No Tumor"
+    prediction: str  # TUMOR, NO_TUMOR or INCONCLUSIVE
     probability: float
-    confidence: float
+    confidence: float  # not a number where the prediction is inconclusive
     tumor_type: str | None
     review: str | None  # e.g. "needs_review"
     original: Picture

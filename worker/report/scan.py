@@ -6,7 +6,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table
 
 from worker.report.cells import MAX_LINES, NOT_RECORDED, grid, labelled, percent, prediction, typed
-from worker.report.facts import NEEDS_REVIEW, TUMOR, ModelFacts, ScanFacts
+from worker.report.facts import NEEDS_REVIEW, NO_TUMOR, ModelFacts, ScanFacts
 from worker.report.fonts import printable
 from worker.report.layout import (
     AMBER,
@@ -57,7 +57,7 @@ def scan_block(number: int, total: int, scan: ScanFacts, report_model: ModelFact
         Spacer(0, 1.5 * mm),
         _result_table(scan),
         _origin_table(scan),
-        Paragraph(HEATMAP_NOTE + ("" if scan.prediction == TUMOR else BELOW_THRESHOLD_NOTE), SMALL),
+        Paragraph(HEATMAP_NOTE + (BELOW_THRESHOLD_NOTE if scan.prediction == NO_TUMOR else ""), SMALL),
     ]
     if scan.model is not None and scan.model != report_model:
         parts.append(

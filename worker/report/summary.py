@@ -18,7 +18,7 @@ from worker.report.cells import (
     review_label,
     typed,
 )
-from worker.report.facts import NEEDS_REVIEW, TUMOR, ModelFacts, PatientFacts, ScanFacts
+from worker.report.facts import NEEDS_REVIEW, NO_TUMOR, TUMOR, ModelFacts, PatientFacts, ScanFacts
 from worker.report.layout import (
     AMBER,
     BODY,
@@ -80,13 +80,12 @@ def patient_section(patient: PatientFacts) -> list[Flowable]:
 
 def summary_section(scans: Iterable[ScanFacts]) -> list[Flowable]:
     """Counts, and the highest tumour probability."""
-    facts = [(scan.prediction == TUMOR, scan.review == NEEDS_REVIEW, scan.probability) for scan in scans]
-    tumors = sum(tumor for tumor, _, _ in facts)
+    facts = [(scan.prediction, scan.review == NEEDS_REVIEW, scan.probability) for scan in scans]
     highest = max((p for _, _, p in facts if math.isfinite(p)), default=math.nan)
     figures = [
         (str(len(facts)), "Scans"),
-        (str(tumors), "Tumor"),
-        (str(len(facts) - tumors), "No Tumor"),
+        (str(sum(word == TUMOR for word, _, _ in facts)), "Tumor"),
+        (str(sum(word == NO_TUMOR for word, _, _ in facts)), "No Tumor"),
         (str(sum(review for _, review, _ in facts)), "Needs review"),
         (percent(highest) if facts else NOTHING, "Highest tumor probability"),
     ]

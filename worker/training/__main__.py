@@ -5,26 +5,23 @@ manifest.csv (file, class, split, source, group, plane). Interrupted? The same c
 """
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from worker.inference.engines import TorchEngine
 from worker.inference.manifest import Training, sha256_of
 from worker.inference.predictor import choose_device
-from worker.training.acceptance import judge_int8
-from worker.training.calibration import calibrate
 from worker.training.composition import Composer
 from worker.training.config import SECOND_RUN, TrainingConfig
 from worker.training.data import Pictures, data_hash, list_records, load_pictures
-from worker.training.export import Made, current_commit, export, rounded
-from worker.training.holdout import PLAIN, figures, plain_set, validation_sets
+from worker.training.export import current_commit, export
+from worker.training.finish import finish
+from worker.training.holdout import validation_sets
 from worker.training.loop import BEST, LAST, load_checkpoint, load_start, new_state, train
 
-RANGES_FROM = 12  # of so many training pictures one sets the ranges of the eight-bit engine: about 250
+FITTED_ON = 3  # of so many training pictures one fits the input gate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,14 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{run} holds a run already. Use --resume or another --out.", file=sys.stderr)  # noqa: T201 - a command's answer
         return 2
     records = list_records(options.data)
-    training = Training(
-        commit=current_commit(),
-        seed=config.seed,
-        epochs=config.epochs,
-        data_sha256=data_hash(options.data, options.masks, records),
-        config=config.as_dict(),
-    )
-    (run / "run.json").write_text(training.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    training = _describe(run / "run.json", config, data_hash(options.data, options.masks, records))
 
     def prepared(split: str, every: int = 1) -> Pictures:
         chosen = [record for record in records if record.split == split][::every]
@@ -60,17 +50,29 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.export_only:
         train(state, Composer(prepared("train"), device), sets, config, run)
     best = torch.load(run / BEST, map_location=device, weights_only=True)
-    state.average.load_state_dict(best["average"])
-    plain = next(chosen for chosen in sets if chosen.name == PLAIN)
-    calibrate(state.average, plain, device)
     # What is shipped is what is measured: the figures are those of the half-precision weights.
-    state.average.load_state_dict({k: _halved(v) for k, v in state.average.state_dict().items()})
-    metrics = figures(TorchEngine(state.average, device), sets)
-    int8 = judge_int8(state.average, plain_set(prepared("train", every=RANGES_FROM), config.size), plain)
-    made = Made(options.name, options.version, config.size, training, metrics, int8)
-    manifest = export(state.average, options.export, made)
-    print(json.dumps({"metrics": manifest.metrics, "int8": rounded(asdict(int8))}, indent=2))  # noqa: T201 - a command's answer
+    state.average.load_state_dict({name: _halved(value) for name, value in best["average"].items()})
+    made = finish(state.average, sets, prepared("train", every=FITTED_ON), prepared("val"), training, device)
+    manifest = export(state.average, options.export, options.name, options.version, made)
+    print(manifest.model_dump_json(indent=2, include={"metrics", "engines", "band", "gate"}))  # noqa: T201 - a command's answer
     return 0
+
+
+def _describe(path: Path, config: TrainingConfig, data_sha256: str) -> Training:
+    """What this run is made from; a run that goes on, or is exported, is still the one that was begun."""
+    if path.is_file():
+        begun = Training.model_validate_json(path.read_text(encoding="utf-8"))
+        if begun.config == config.as_dict() and begun.data_sha256 == data_sha256:
+            return begun
+    training = Training(
+        commit=current_commit(),
+        seed=config.seed,
+        epochs=config.epochs,
+        data_sha256=data_sha256,
+        config=config.as_dict(),
+    )
+    path.write_text(training.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return training
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from worker.inference.engines import OpenVinoEngine, TorchEngine
+from worker.inference.manifest import Calibration
 from worker.inference.network import CLASSES, NO_TUMOUR, LocalEvidenceNet
 from worker.inference.quantisation import measure_ranges
 from worker.training import metrics
@@ -24,13 +25,15 @@ class Verdict:
     is_accepted: bool
 
 
-def judge_int8(network: LocalEvidenceNet, calibration: ValidationSet, chosen: ValidationSet) -> Verdict:
-    """Measure the ranges on `calibration` (training slices) and the loss on `chosen` (validation slices)."""
+def judge_int8(
+    network: LocalEvidenceNet, ranges_from: ValidationSet, chosen: ValidationSet, calibration: Calibration
+) -> Verdict:
+    """Measure the ranges on `ranges_from` (training slices) and the loss on `chosen` (validation slices)."""
     network = network.eval().cpu()
-    ranges = measure_ranges(network, torch.from_numpy(calibration.pixels))
+    ranges = measure_ranges(network, torch.from_numpy(ranges_from.pixels))
     size = chosen.pixels.shape[-1]
-    exact = answer(TorchEngine(network, "cpu"), chosen)
-    coarse = answer(OpenVinoEngine(network, size, ranges), chosen)
+    exact = answer(TorchEngine(network, "cpu"), chosen, calibration)
+    coarse = answer(OpenVinoEngine(network, size, ranges), chosen, calibration)
     before, after = _figures(exact, chosen), _figures(coarse, chosen)
     changes = np.abs(coarse.tumour - exact.tumour)
     return Verdict(

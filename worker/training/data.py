@@ -54,6 +54,18 @@ class Pictures:
         return np.asarray(self.labels != CLASSES.index(NO_TUMOUR))
 
 
+def some(pictures: Pictures, chosen: npt.NDArray[np.int64]) -> Pictures:
+    """The pictures at these places."""
+    return Pictures(
+        records=tuple(pictures.records[index] for index in chosen),
+        levelled=pictures.levelled[chosen],
+        masks=pictures.masks[chosen],
+        depths=pictures.depths[chosen],
+        labels=pictures.labels[chosen],
+        has_mask=pictures.has_mask[chosen],
+    )
+
+
 def list_records(folder: Path) -> list[Record]:
     """The pictures under `folder`, from manifest.csv where there is one, else split by a hash of the file.
 

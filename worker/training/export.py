@@ -7,12 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from worker.inference.engines import OPENVINO_INT8
-from worker.inference.manifest import ARCHITECTURE, Manifest, Training, sha256_of, write_manifest
+from worker.inference.manifest import (
+    ARCHITECTURE,
+    Band,
+    Calibration,
+    GateFile,
+    Manifest,
+    Training,
+    sha256_of,
+    write_manifest,
+)
 from worker.inference.network import CLASSES, LocalEvidenceNet
 from worker.inference.weights import save_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
 from worker.training.acceptance import Verdict
+from worker.training.gate import Fitted
+from worker.training.holdout import AS_TRAINED
 
+NO_BAND = Band()
 LARGEST_FILE = 23_000_000  # bytes; the repository carries the weights
 
 
@@ -20,28 +32,29 @@ LARGEST_FILE = 23_000_000  # bytes; the repository carries the weights
 class Made:
     """What a manifest says about a trained network."""
 
-    name: str
-    version: str
     input_size: int  # px
     training: Training
     metrics: dict[str, Any]
+    calibration: Calibration = AS_TRAINED
+    band: Band = NO_BAND
     int8: Verdict | None = None
+    gate: Fitted | None = None
 
 
-def export(network: LocalEvidenceNet, folder: Path, made: Made) -> Manifest:
-    """Write `<name>.safetensors` and manifest.json into `folder`.
+def export(network: LocalEvidenceNet, folder: Path, name: str, version: str, made: Made) -> Manifest:
+    """Write `<name>.safetensors`, the gate and manifest.json into `folder`.
 
     Raises `ValueError` when the weights are too large for the repository or for half precision.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f"{made.name}.safetensors"
+    weights = folder / f"{name}.safetensors"
     save_weights(network, weights)
     if weights.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{weights} has {weights.stat().st_size} bytes; at most {LARGEST_FILE} are wanted.")
     int8 = made.int8 if made.int8 and made.int8.is_accepted else None
     manifest = Manifest(
-        name=made.name,
-        version=made.version,
+        name=name,
+        version=version,
         architecture=ARCHITECTURE,
         head=network.parameters_of_head.as_dict(),
         classes=CLASSES,
@@ -51,6 +64,9 @@ def export(network: LocalEvidenceNet, folder: Path, made: Made) -> Manifest:
         pixel_std=PIXEL_STD,
         weights_file=weights.name,
         weights_sha256=sha256_of(weights),
+        calibration=made.calibration,
+        band=made.band,
+        gate=_export_gate(folder / f"{name}.gate.safetensors", made.gate) if made.gate else None,
         training=made.training,
         metrics=rounded(made.metrics),
         engines={OPENVINO_INT8: rounded(int8.figures)} if int8 else {},
@@ -58,6 +74,16 @@ def export(network: LocalEvidenceNet, folder: Path, made: Made) -> Manifest:
     )
     write_manifest(folder, manifest)
     return manifest
+
+
+def _export_gate(path: Path, fitted: Fitted) -> GateFile:
+    fitted.gate.save(path)
+    return GateFile(
+        file=path.name,
+        sha256=sha256_of(path),
+        threshold=fitted.threshold,
+        figures=rounded(fitted.figures),
+    )
 
 
 def current_commit() -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from worker.inference.engines import Engine
+from worker.inference.manifest import Calibration
 from worker.inference.network import CLASSES, NO_TUMOUR
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 from worker.training import metrics
@@ -25,6 +26,7 @@ from worker.training.data import Pictures
 _SEED = 77
 _CHUNK = 64
 PLAIN = "val"
+AS_TRAINED = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,15 @@ class ValidationSet:
     labels: npt.NDArray[np.int64]  # (N,) index into CLASSES; a moved tumour keeps its type
     has_mask: npt.NDArray[np.bool_]  # (N,)
     sources: tuple[str, ...]
+    groups: tuple[str, ...]  # patients, or families of near-duplicates
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """The network's answers for one validation set."""
 
-    probabilities: npt.NDArray[np.float64]  # (N, 4)
+    logits: npt.NDArray[np.float64]  # (N,) of a tumour, before calibration
+    probabilities: npt.NDArray[np.float64]  # (N, 4) calibrated
     maps: npt.NDArray[np.float64]  # (N, h, w) in 0..1
 
     @property
@@ -57,7 +61,7 @@ def validation_sets(pictures: Pictures, size: int) -> list[ValidationSet]:
     composer = Composer(pictures)
     rng = np.random.default_rng(_SEED)
     bases = range(len(pictures))
-    as_published = [_as_published(pictures, index) for index in bases]
+    as_published = [published(pictures, index) for index in bases]
     healthy = np.flatnonzero(~pictures.is_tumour)
     moved = [Sample(int(base), composer.transplant(int(base), rng), "transplanted") for base in healthy]
     removed = [Sample(int(base), composer.removal(int(base), rng), "removed") for base in composer.masked]
@@ -68,23 +72,27 @@ def validation_sets(pictures: Pictures, size: int) -> list[ValidationSet]:
 
 def plain_set(pictures: Pictures, size: int) -> ValidationSet:
     """The pictures as they were published."""
-    samples = [_as_published(pictures, index) for index in range(len(pictures))]
+    samples = [published(pictures, index) for index in range(len(pictures))]
     return _make(PLAIN, Composer(pictures), samples, size, np.random.default_rng(_SEED), changed=False)
 
 
-def answer(engine: Engine, chosen: ValidationSet) -> Answers:
+def answer(engine: Engine, chosen: ValidationSet, calibration: Calibration = AS_TRAINED) -> Answers:
     """Run a network over a set."""
-    probabilities, maps = [], []
+    logits, probabilities, maps = [], [], []
     for start in range(0, len(chosen.pixels), _CHUNK):
         outputs = engine.run(chosen.pixels[start : start + _CHUNK])
-        probabilities.append(outputs.class_probabilities().double().numpy())
+        logits.append(outputs.tumour.double().numpy())
+        calibrated = outputs._replace(tumour=calibration.scale * outputs.tumour + calibration.offset)
+        probabilities.append(calibrated.class_probabilities().double().numpy())
         maps.append(torch.sigmoid(outputs.evidence).double().numpy())
-    return Answers(np.concatenate(probabilities), np.concatenate(maps))
+    return Answers(np.concatenate(logits), np.concatenate(probabilities), np.concatenate(maps))
 
 
-def figures(engine: Engine, sets: list[ValidationSet]) -> dict[str, Any]:
+def figures(
+    engine: Engine, sets: list[ValidationSet], calibration: Calibration = AS_TRAINED
+) -> dict[str, Any]:
     """All figures per set, the moved and removed ones taken together, and one score to choose by."""
-    answers = {chosen.name: answer(engine, chosen) for chosen in sets}
+    answers = {chosen.name: answer(engine, chosen, calibration) for chosen in sets}
     truths = {chosen.name: chosen.labels != CLASSES.index(NO_TUMOUR) for chosen in sets}
     report: dict[str, Any] = {}
     for chosen in sets:
@@ -128,7 +136,8 @@ def _score(report: dict[str, Any]) -> float:
     return float(np.nanmean(parts))
 
 
-def _as_published(pictures: Pictures, index: int) -> Sample:
+def published(pictures: Pictures, index: int) -> Sample:
+    """The picture as it is."""
     nothing = Patch(-1, np.eye(2, 3), 0, np.eye(2, 3), 1.0, 1.0)
     return Sample(index, nothing, "tumour" if pictures.is_tumour[index] else "healthy")
 
@@ -151,6 +160,7 @@ def _make(
         labels=np.array([_label(composer.pictures, sample) for sample in samples]),
         has_mask=np.array(known) & (mask.max(axis=(1, 2)) > 0.5),
         sources=tuple(composer.pictures.records[sample.base].source for sample in samples),
+        groups=tuple(composer.pictures.records[sample.base].group for sample in samples),
     )
 
 
