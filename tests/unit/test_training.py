@@ -246,9 +246,14 @@ def test_a_second_run_starts_from_the_first_ones_weights_and_says_so(data, tmp_p
         "--steps",
         "1",
     ]
+    command += ["--set", "learning_rate=4e-4", "--set", 'mix={"tumour": 3, "healthy": 2}']
     assert main([*command, "--epochs", "1", "--device", "cpu"]) == 0
     config = Predictor.load(tmp_path / "model", device="cpu").manifest.training.config
     assert config["start_sha256"] == sha256_of(tmp_path / "first.pt")
+    assert config["learning_rate"] == 4e-4
+    assert config["mix"] == {"tumour": 3, "transplanted": 5, "healthy": 2, "removed": 6}
+    with pytest.raises(SystemExit):
+        main([*command, "--set", "learning_tate=1"])
 
 
 def test_the_learning_rate_warms_up_and_ends_near_zero():

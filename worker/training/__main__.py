@@ -5,16 +5,18 @@ manifest.csv (file, class, split, source, group, plane). Interrupted? The same c
 """
 
 import argparse
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from worker.inference.manifest import Training, sha256_of
 from worker.inference.predictor import choose_device
 from worker.training.composition import Composer
-from worker.training.config import SECOND_RUN, TrainingConfig
+from worker.training.config import SECOND_RUN, BatchMix, TrainingConfig
 from worker.training.data import Pictures, data_hash, list_records, load_pictures
 from worker.training.export import current_commit, export
 from worker.training.finish import finish
@@ -78,7 +80,8 @@ def _describe(path: Path, config: TrainingConfig, data_sha256: str) -> Training:
 def _config(options: argparse.Namespace) -> TrainingConfig:
     base = SECOND_RUN if options.start else TrainingConfig()
     chosen = {name: getattr(options, name) for name in ("size", "canvas", "epochs", "steps", "seed")}
-    config = replace(base, **{name: value for name, value in chosen.items() if value is not None})
+    given = {name: value for name, value in chosen.items() if value is not None}
+    config = replace(base, **given, **dict(options.set))
     return replace(
         config,
         first_size=min(config.size, config.first_size),
@@ -88,6 +91,18 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
 
 def _halved(value: torch.Tensor) -> torch.Tensor:
     return value.half().to(value.dtype) if value.is_floating_point() else value
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """`name=JSON` -> a field of `TrainingConfig` and its value."""
+    name, _, value = text.partition("=")
+    if name not in TrainingConfig.__dataclass_fields__:
+        raise argparse.ArgumentTypeError(f"{name} is no field of the configuration")
+    try:
+        found = json.loads(value)
+        return name, BatchMix(**found) if isinstance(found, dict) else found
+    except (json.JSONDecodeError, TypeError):
+        raise argparse.ArgumentTypeError(f"{value} is no value for {name}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,6 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, help="px, a multiple of 32")
     parser.add_argument("--canvas", type=int, help="px, about 1.25 times the size")
     parser.add_argument("--seed", type=int)
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help='any other field of the configuration: learning_rate=4e-4, mix={"tumour": 16, …}',
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--resume", action="store_true", help="go on from the last finished epoch")
     parser.add_argument("--export-only", action="store_true", help="export the best checkpoint so far")
