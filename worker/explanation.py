@@ -26,7 +26,8 @@ def explain(prediction: Prediction, model_input: ModelInput) -> dict[str, Any]:
     return {
         "method": prediction.method,
         "crop": {"left": crop.left, "top": crop.top, "side": crop.side},
-        "map": evidence.round(MAP_DECIMALS).tolist(),
+        # In double precision, or the rounded values would be written with all their digits again.
+        "map": evidence.astype(np.float64).round(MAP_DECIMALS).tolist(),
         OUTSIDE_HEAD: round(outside, 3),
         "flags": [OUTSIDE_HEAD] if outside > _MOST_OUTSIDE else [],
     }

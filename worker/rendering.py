@@ -10,6 +10,7 @@ from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan
 from shared.services import Services
 from shared.storage import ObjectStore
+from worker.explanation import OUTSIDE_HEAD
 from worker.leases import LeaseKeeper, process_name
 from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
 
@@ -105,6 +106,7 @@ def _scan_facts(scan: Scan, images: ObjectStore, newest: ModelFacts) -> ScanFact
         confidence=math.nan if scan.confidence is None else scan.confidence,
         tumor_type=scan.tumor_type,
         review=scan.review,
+        is_heat_outside_head=OUTSIDE_HEAD in (scan.explanation or {}).get("flags", []),
         original=_picture(images, scan.original_path),
         heatmap=_picture(images, scan.heatmap_path),
         overlay=_picture(images, scan.overlay_path),

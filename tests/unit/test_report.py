@@ -1,6 +1,7 @@
 """The PDF report: what it says, in which scripts, and that the same facts give the same bytes."""
 
 import io
+import math
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from shared.errors import StorageError
-from worker.report import ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
+from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
 from worker.report.bidi import embedding_levels
 from worker.report.cells import percent
 from worker.report.fonts import FACES, FONT_FOLDER, MAX_MARKS, SANS, drawable, printable
@@ -375,3 +376,15 @@ def test_fonts_are_shipped_with_their_licences_and_stay_small() -> None:
     assert sum((FONT_FOLDER / name).stat().st_size for name in FACES.values()) <= 8_000_000
     assert {path.name for path in FONT_FOLDER.glob("*.ttf")} == set(FACES.values())
     assert len(list(FONT_FOLDER.glob("LICENSE-*.txt"))) == 4
+
+
+def test_heat_outside_the_head_is_said():
+    assert "outside the head" in words(report(scan(is_heat_outside_head=True)))
+    assert "outside the head" not in words(report(scan()))
+
+
+def test_an_inconclusive_scan_counts_as_neither():
+    text = words(report(scan(prediction=INCONCLUSIVE, confidence=math.nan, review="needs_review")))
+    assert "Inconclusive" in text
+    assert "not available" in text
+    assert "stayed below the decision threshold" not in text

@@ -53,6 +53,7 @@ class ScanFacts:
     original: Picture
     heatmap: Picture
     overlay: Picture
+    is_heat_outside_head: bool = False  # most of the evidence lies on something that is no tissue
     model: ModelFacts | None = None  # where it is another one than the report's
 
 

@@ -32,6 +32,9 @@ HEATMAP_NOTE = (
     "means none, warm colors mean strong evidence. It is not a segmentation and not an outline of a lesion."
 )
 BELOW_THRESHOLD_NOTE = " In this scan the evidence stayed below the decision threshold."
+OUTSIDE_HEAD_NOTE = (
+    " Most of the heat lies outside the head: this result rests on something other than tissue."
+)
 REVIEW_NOTE = (
     "<b>Inconclusive result: radiologist review needed.</b> The model's answer for this scan is too "
     "uncertain to rely on in either direction. A radiologist needs to read the original images."
@@ -57,7 +60,7 @@ def scan_block(number: int, total: int, scan: ScanFacts, report_model: ModelFact
         Spacer(0, 1.5 * mm),
         _result_table(scan),
         _origin_table(scan),
-        Paragraph(HEATMAP_NOTE + (BELOW_THRESHOLD_NOTE if scan.prediction == NO_TUMOR else ""), SMALL),
+        Paragraph(_heatmap_note(scan), SMALL),
     ]
     if scan.model is not None and scan.model != report_model:
         parts.append(
@@ -66,6 +69,11 @@ def scan_block(number: int, total: int, scan: ScanFacts, report_model: ModelFact
     if scan.review == NEEDS_REVIEW:
         parts += [Spacer(0, 1.5 * mm), _review_box()]
     return KeepTogether([*parts, Spacer(0, 5 * mm)])
+
+
+def _heatmap_note(scan: ScanFacts) -> str:
+    below = BELOW_THRESHOLD_NOTE if scan.prediction == NO_TUMOR else ""
+    return HEATMAP_NOTE + below + (OUTSIDE_HEAD_NOTE if scan.is_heat_outside_head else "")
 
 
 def _scan_title(number: int, total: int, filename: str) -> Table:
