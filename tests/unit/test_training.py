@@ -237,6 +237,8 @@ def test_a_second_run_starts_from_the_first_ones_weights_and_says_so(data, tmp_p
     command += [
         "--export",
         str(tmp_path / "model"),
+        "--run",
+        "second",
         "--start",
         str(tmp_path / "first.pt"),
         "--size",

@@ -16,7 +16,7 @@ import torch
 from worker.inference.manifest import Training, sha256_of
 from worker.inference.predictor import choose_device
 from worker.training.composition import Composer
-from worker.training.config import SECOND_RUN, BatchMix, TrainingConfig
+from worker.training.config import RUNS, BatchMix, TrainingConfig
 from worker.training.data import Pictures, data_hash, list_records, load_pictures
 from worker.training.export import current_commit, export
 from worker.training.finish import finish
@@ -78,7 +78,7 @@ def _describe(path: Path, config: TrainingConfig, data_sha256: str) -> Training:
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
-    base = SECOND_RUN if options.start else TrainingConfig()
+    base = RUNS[options.run]
     chosen = {name: getattr(options, name) for name in ("size", "canvas", "epochs", "steps", "seed")}
     given = {name: value for name, value in chosen.items() if value is not None}
     config = replace(base, **given, **dict(options.set))
@@ -113,13 +113,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--export", type=Path, default=Path("model_weights"), help="folder of the result")
+    parser.add_argument(
+        "--run", choices=RUNS, default="first", help="which configuration; the later ones take --start"
+    )
     parser.add_argument("--name", default="resnet18-local-evidence")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument(
         "--start",
         type=Path,
         metavar="CHECKPOINT",
-        help="second run: from the weights of a first one's last.pt, or from exported .safetensors",
+        help="begin with the weights of an earlier run's last.pt, or with exported .safetensors",
     )
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--steps", type=int, help="per epoch")
