@@ -17,7 +17,7 @@ from stack.errors import StackError
 from stack.interrupts import undisturbed
 from stack.lifecycle import Stack
 from stack.ports import free_port
-from stack.results import ReportFacts, ScanRow, Summary, worker_ms
+from stack.results import ReportFacts, ScanRow, Summary, has_finding, worker_ms
 from stack.servers import ServerError
 from stack.settings import DEFAULT_SAMPLES, StackSettings
 from stack.slices import expected_predictions, find_slices, in_requests, picture_names
@@ -47,7 +47,8 @@ def run_demo(settings: StackSettings, scans: Path | None, out: Path) -> int:
             with ApiClient.signed_in(access.url, access.username, access.password) as client:
                 patient_id = client.create_patient(PATIENT)
                 rows = analyse(client, patient_id, files, folder, out / "overlays", console)
-                report = fetch_report(client, patient_id, out / "report.pdf", console)
+                if has_finding(rows):
+                    report = fetch_report(client, patient_id, out / "report.pdf", console)
     except (StackError, ServerError) as problem:
         error = str(problem)
     summary = Summary(tuple(rows), report, time.monotonic() - began, folder == DEFAULT_SAMPLES, error)
@@ -105,16 +106,18 @@ def analyse(
 def scan_row(file: str, job: Json, scan: Json, overlay: Path | None, expected: str | None) -> ScanRow:
     """The row of a file from its job object, its scan object and the overlay that was fetched."""
     problem = job.get("error") or {}
+    rejection = (job.get("result") or {}).get("rejection") or {}
     return ScanRow(
         file=file,
-        status=job["status"],
+        status=scan.get("status") or job["status"],
         prediction=scan.get("prediction"),
         probability=scan.get("probability"),
         confidence=scan.get("confidence"),
         tumor_type=scan.get("tumor_type"),
+        review=scan.get("review"),
         ms=worker_ms(job),
         overlay=shown(overlay) if overlay else None,
-        error=problem.get("message"),
+        error=problem.get("message") or rejection.get("reason"),
         expected=expected,
     )
 

@@ -1,7 +1,7 @@
 """What a demo found: rows of scans and the report, as a table for people and as JSON for programs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ScanRow:
-    """One file of the demo. `ms` is its job's time in the worker; `expected` is known for samples only."""
+    """One file of the demo.
+
+    `prediction` is None also where `review` says why. `ms` is the job's time in the worker; `expected` is
+    known for samples only.
+    """
 
     file: str
     status: str
@@ -23,6 +27,7 @@ class ScanRow:
     probability: float | None = None
     confidence: float | None = None
     tumor_type: str | None = None
+    review: str | None = None
     ms: float | None = None
     overlay: str | None = None
     error: str | None = None
@@ -30,7 +35,8 @@ class ScanRow:
 
     @property
     def is_done(self) -> bool:
-        return self.status == "succeeded" and self.overlay is not None
+        """Whether the system did its work: a picture that is no brain MRI has an answer too."""
+        return self.status == "rejected" or (self.status == "succeeded" and self.overlay is not None)
 
     @property
     def is_as_expected(self) -> bool:
@@ -59,9 +65,10 @@ class Summary:
 
     @property
     def ok(self) -> bool:
-        """Whether every upload, every job and the report worked."""
+        """Whether every upload, every job and the report, if there was anything to report, worked."""
         every_scan = bool(self.scans) and all(row.is_done for row in self.scans)
-        return every_scan and self.report is not None and self.error is None
+        has_report = self.report is not None or not has_finding(self.scans)
+        return every_scan and has_report and self.error is None
 
     def to_json(self) -> Json:
         """The content of summary.json; `error` and `expected` only where there is something to say."""
@@ -103,6 +110,11 @@ class Summary:
         return table
 
 
+def has_finding(rows: Iterable[ScanRow]) -> bool:
+    """Whether there is anything to report: rejected pictures have no finding."""
+    return any(row.probability is not None for row in rows)
+
+
 def worker_ms(job: Mapping[str, Any]) -> float | None:
     """Milliseconds from a job's start to its end in the worker."""
     if not job.get("started_at") or not job.get("finished_at"):
@@ -112,6 +124,8 @@ def worker_ms(job: Mapping[str, Any]) -> float | None:
 
 
 def _prediction_cell(row: ScanRow) -> Text:
+    if row.prediction is None and row.review == "needs_review" and row.is_done:
+        return Text("needs review", style="yellow")
     if row.prediction is None:
         return Text(f"{row.status}: {row.error or 'no result'}", style="red")
     kind = f" ({row.tumor_type})" if row.prediction == "Tumor" and row.tumor_type else ""

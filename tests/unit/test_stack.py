@@ -364,8 +364,12 @@ def test_expectations_come_from_a_manifest_that_states_them(tmp_path: Path) -> N
 
 # The demo's results
 
-DONE = ScanRow("a.png", "succeeded", "Tumor", 0.9, 0.9, "glioma", 12.5, "out/a.png", expected="Tumor")
+DONE = ScanRow(
+    "a.png", "succeeded", "Tumor", 0.9, 0.9, "glioma", ms=12.5, overlay="out/a.png", expected="Tumor"
+)
 FAILED = ScanRow("[b].png", "failed", error="the picture is cut off", expected="No Tumor")
+REJECTED = ScanRow("cat.png", "rejected", review="rejected", error="no brain MRI")
+UNCLEAR = ScanRow("c.png", "succeeded", None, 0.5, review="needs_review", overlay="out/c.png")
 REPORT = ReportFacts("R1", "out/report.pdf", 3, 1000)
 
 
@@ -376,6 +380,8 @@ REPORT = ReportFacts("R1", "out/report.pdf", 3, 1000)
         (Summary((DONE, FAILED), REPORT, 1, synthetic=True), False),
         (Summary((DONE,), None, 1, synthetic=True), False),
         (Summary((), REPORT, 1, synthetic=True), False),
+        (Summary((DONE, REJECTED, UNCLEAR), REPORT, 1, synthetic=True), True),
+        (Summary((REJECTED,), None, 1, synthetic=True), True),
         (Summary((DONE,), REPORT, 1, synthetic=True, error="stopped"), False),
     ],
 )
@@ -398,12 +404,14 @@ def test_the_summary_file_holds_numbers_and_says_why_a_scan_failed(tmp_path: Pat
 
 def test_the_table_shows_expectations_only_where_there_are_any() -> None:
     console = Console(width=100, file=io.StringIO(), record=True)
-    console.print(Summary((DONE, FAILED), None, 1, synthetic=True).table())
+    console.print(Summary((DONE, FAILED, REJECTED, UNCLEAR), None, 1, synthetic=True).table())
     text = console.export_text()
     assert "expected" in text
     assert "[b].png" in text
     assert "the picture is cut off" in text
     assert "Tumor (glioma)" in text
+    assert "rejected: no brain MRI" in text
+    assert "needs review" in text
     plain = Summary((ScanRow("a.png", "succeeded", "No Tumor", 0.1),), None, 1, synthetic=False).table()
     assert [column.header for column in plain.columns] == ["file", "prediction", "probability", "ms"]
 
