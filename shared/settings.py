@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     worker_role: Literal["scan", "report"] = Field(
         "scan", description="scan: loads the model, needs one device; report: PDF reports and housekeeping"
     )
-    model_folder: Path = Field(Path("model_weights"), description="weights and manifest.json")
+    model_folder: Path = Field(
+        Path("model_weights"), description="folder of weights and manifest.json, or a .pth file"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the model runs")
     engine: Literal["auto", "torch", "openvino", "openvino-int8"] = Field(
         "auto", description="what runs the model; auto: the fastest that was measured to answer the same"

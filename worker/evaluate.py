@@ -25,7 +25,7 @@ from worker.evaluation.cases import Case, list_cases
 from worker.evaluation.report import Bootstrap, ModelFacts
 from worker.evaluation.summary import summarise
 from worker.evaluation.table import as_text
-from worker.predict import DEFAULT_MODEL
+from worker.options import add_model_options
 
 log = get_logger(__name__)
 
@@ -80,30 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--split", metavar="NAME", help="only the manifest's rows of this split")
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="DIR", help="weights and manifest.json"
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "torch", "openvino", "openvino-int8"),
-        default="auto",
-        help="what runs the model",
-    )
-    parser.add_argument(
-        "--batch-size", type=_positive, default=16, metavar="N", help="slices in one forward pass"
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--bootstrap", type=_count, default=1000, metavar="N", help="resamples; 0: no intervals"
     )
     parser.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap")
     return parser
-
-
-def _positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return int(text)
 
 
 def _count(text: str) -> int:

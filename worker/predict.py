@@ -30,9 +30,9 @@ from shared.logs import configure_logging, get_logger
 from shared.results import confidence_of, prediction_of, tumor_type_of
 from worker.analysis import Model, Prediction, predict_each
 from worker.heatmap import draw
+from worker.options import add_model_options
 from worker.preprocessing import ModelInput, prepare
 
-DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "model_weights"
 READ_THREADS = 4
 
 Json = dict[str, Any]
@@ -210,27 +210,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("predictions"), metavar="DIR", help="where pictures go"
     )
-    parser.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="DIR", help="weights and manifest.json"
-    )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "torch", "openvino", "openvino-int8"),
-        default="auto",
-        help="what runs the model",
-    )
-    parser.add_argument(
-        "--batch-size", type=_positive, default=16, metavar="N", help="slices in one forward pass"
-    )
+    add_model_options(parser)
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
+from shared.results import NEEDS_REVIEW
 from worker.inference.engines import Engine, build_engine
 from worker.inference.gate import Gate
 from worker.inference.manifest import ARCHITECTURE, Manifest, read_manifest, sha256_of
@@ -17,7 +18,6 @@ from worker.inference.network import CLASSES, NO_TUMOUR, HeadParameters, LocalEv
 from worker.inference.weights import load_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
 
-NEEDS_REVIEW = "needs_review"
 EVIDENCE_MAP = "tumour evidence map"
 NO_BRAIN_MRI = "The picture does not look like a brain MRI slice."
 
