@@ -8,11 +8,14 @@ import io
 import warnings
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from shared.errors import FileTooLargeError, UnreadableImageError
 
 FORMATS = ("JPEG", "PNG")
+COLOUR_SHARE = "colour_share"  # in `Image.info` of what `read_grey` gives: share of strongly coloured pixels
+_COLOUR_SIDE = 64  # px; colour is looked for in a picture reduced to about this size
+_COLOURFUL = 64  # of 255, saturation and brightness both: more than a scanner's tint
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ def read_grey(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Image:
 
     The type is found from the content, never from a name. 16-bit pictures are scaled from their own
     darkest..brightest value to 0..255; colour becomes luma; transparent pixels become black; EXIF
-    orientation is applied.
+    orientation is applied. `info[COLOUR_SHARE]` tells how much of it was in colour.
 
     Raises `UnreadableImageError` for anything that is no complete single-frame JPEG or PNG and
     `FileTooLargeError` for more pixels than `limits` allow.
@@ -79,7 +82,18 @@ def _to_grey(image: Image.Image) -> Image.Image:
     else:
         grey = image.convert("L")
     grey.info = {"exif": exif.tobytes()} if exif else {}
+    grey.info[COLOUR_SHARE] = _colour_share(image)
     return grey
+
+
+def _colour_share(image: Image.Image) -> float:
+    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
+        return 0.0
+    factor = max(1, max(image.size) // _COLOUR_SIDE)
+    small = image.convert("RGB").reduce(factor) if image.mode != "RGB" else image.reduce(factor)
+    _, saturation, value = small.convert("HSV").split()
+    strong = ImageChops.darker(saturation, value).histogram()[_COLOURFUL:]
+    return sum(strong) / (small.width * small.height)
 
 
 def _scale_deep(image: Image.Image) -> Image.Image:

@@ -26,6 +26,7 @@ from worker.analysis import Model, Prediction, predict_each
 from worker.explanation import explain
 from worker.heatmap import draw
 from worker.leases import LeaseKeeper, process_name
+from worker.picture_check import rejection_of
 from worker.preprocessing import ModelInput, prepare
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
@@ -169,7 +170,7 @@ class ScanPipeline:
     def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> ScanResult | Failure:
         if isinstance(prediction, ModelPredictionError):
             return _failure(item.claim, prediction)
-        rejection = prediction.rejection
+        rejection = rejection_of(item.picture, prediction)
         try:
             outcome = (
                 Rejected(rejection.reason, rejection.score)

@@ -31,6 +31,7 @@ from shared.results import confidence_of, prediction_of, tumor_type_of
 from worker.analysis import Model, Prediction, predict_each
 from worker.heatmap import draw
 from worker.options import add_model_options
+from worker.picture_check import rejection_of
 from worker.preprocessing import ModelInput, prepare
 
 READ_THREADS = 4
@@ -141,8 +142,8 @@ def _load(file: str, input_size: int) -> Loaded | BrainScanError:
 def _answer(item: Loaded, prediction: Prediction | BrainScanError, drawings: Drawings | None) -> Json:
     if isinstance(prediction, BrainScanError):
         return _failed(item.file, prediction)
-    if prediction.rejection is not None:
-        reason = {"reason": prediction.rejection.reason, "score": prediction.rejection.score}
+    if rejection := rejection_of(item.picture, prediction):
+        reason = {"reason": rejection.reason, "score": rejection.score}
         return {**_without_finding(item.file, "rejected"), **reason}
     probability = prediction.probability
     return {

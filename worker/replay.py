@@ -24,7 +24,7 @@ from shared.logs import configure_logging, get_logger
 from shared.models import Scan
 from shared.services import Services, build_services
 from shared.settings import SettingsError, load_settings
-from worker.analysis import Model, Prediction
+from worker.picture_check import rejection_of
 from worker.preprocessing import prepare
 
 TOLERANCE = 1e-4  # of the tumour probability, on the same kind of device
@@ -71,6 +71,7 @@ def replay(services: Services, scan_id: str) -> Json:
     if scan.model is None:
         raise ValidationError(f"Scan {scan_id} has no result yet.")
     settings = services.settings
+    picture = read_grey(services.images.get(scan.original_path), settings.image_limits)
     then = scan.model
     predictor = load_model(settings.model_folder, settings.device, str(then.get("engine", "auto")))
     here = {name: getattr(predictor.manifest, name) for name in _MUST_MATCH}
@@ -80,17 +81,15 @@ def replay(services: Services, scan_id: str) -> Json:
             f"{then.get('name')} {then.get('version')}, weights {then.get('weights_sha256')}. "
             "Point MODEL_FOLDER at that one."
         )
-    now = _analyse(predictor, services.images.get(scan.original_path), predictor.manifest.input_size)
-    return _compare(scan, now) | {"model": then, "device_now": predictor.device}
+    now = predictor.predict([prepare(picture, predictor.manifest.input_size).pixels])[0]
+    is_rejected = rejection_of(picture, now) is not None
+    facts = {"model": then, "device_now": predictor.device}
+    return _compare(scan, None if is_rejected else now.probability) | facts
 
 
-def _analyse(model: Model, data: bytes, size: int) -> Prediction:
-    return model.predict([prepare(read_grey(data), size).pixels])[0]
-
-
-def _compare(scan: Scan, now: Prediction) -> Json:
-    was_rejected, is_rejected = scan.rejection is not None, now.rejection is not None
-    probability = None if is_rejected else now.probability
+def _compare(scan: Scan, probability: float | None) -> Json:
+    """Compare what is recorded with a probability; None: rejected now."""
+    was_rejected, is_rejected = scan.rejection is not None, probability is None
     change = None if scan.probability is None or probability is None else abs(probability - scan.probability)
     agrees = was_rejected if is_rejected else change is not None and change <= TOLERANCE
     return {

@@ -51,7 +51,8 @@ def said(probability, kind="glioma", **rest):
 
 
 def answer(label, prediction, group="", source="", ms=1.0, localisation=None):
-    return Answer(Case(f"{label}/x.png", label, source, group or label), prediction, ms, localisation)
+    case = Case(f"{label}/x.png", label, source, group or label)
+    return Answer(case, prediction, ms, localisation, prediction.rejection is not None)
 
 
 def report_of(*outcomes, bootstrap=BOOTSTRAP):

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from shared.errors import BrainScanError, UnreadableImageError
 from shared.images import read_grey
 from worker.analysis import Model, Prediction, predict_each
 from worker.evaluation.cases import Case
 from worker.evaluation.localisation import Localisation, localise, read_mask
 from worker.evaluation.report import Failure
+from worker.picture_check import rejection_of
 from worker.preprocessing import ModelInput, prepare
 
 _READ_THREADS = 4
@@ -25,11 +28,12 @@ class Answer:
     prediction: Prediction
     ms: float  # the picture's share of its batch's time, decoding included
     localisation: Localisation | Failure | None  # None without a mask, or where the mask is empty
+    is_rejected: bool  # as no brain MRI
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    picture: tuple[int, int]  # width, height
+    picture: Image.Image  # mode "L"
     model_input: ModelInput
 
 
@@ -51,7 +55,9 @@ def answer_cases(
             for case, item in zip(batch, loaded, strict=True):
                 prediction = item if isinstance(item, BrainScanError) else next(predictions)
                 if isinstance(item, _Loaded) and not isinstance(prediction, BrainScanError):
-                    yield Answer(case, prediction, share, _compare(case, item, prediction, masks))
+                    is_rejected = rejection_of(item.picture, prediction) is not None
+                    located = _compare(case, item, prediction, masks)
+                    yield Answer(case, prediction, share, located, is_rejected)
                 elif isinstance(prediction, BrainScanError):
                     yield _failure(case.file, prediction)
 
@@ -64,7 +70,7 @@ def _load(path: Path, size: int) -> _Loaded | BrainScanError:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a valid name"
         return UnreadableImageError(f"The file cannot be read: {reason}.")
-    return _Loaded(picture.size, prepare(picture, size))
+    return _Loaded(picture, prepare(picture, size))
 
 
 def _compare(
@@ -75,7 +81,7 @@ def _compare(
         return None
     crop, size = item.model_input.crop, item.model_input.pixels.shape[-1]
     try:
-        return localise(prediction.evidence_map, read_mask(masks / name, item.picture, crop, size))
+        return localise(prediction.evidence_map, read_mask(masks / name, item.picture.size, crop, size))
     except BrainScanError as error:
         return _failure(name.as_posix(), error)
 

@@ -50,7 +50,7 @@ def tabulate(answers: Sequence[Answer]) -> Table:
         sources=np.array([a.case.source for a in answers]),
         raw_scores=np.array([a.prediction.raw_probability for a in answers]),
         needs_review=np.array([a.prediction.review is not None for a in answers]),
-        is_rejected=np.array([a.prediction.rejection is not None for a in answers]),
+        is_rejected=np.array([a.is_rejected for a in answers]),
         classes=_class_probabilities(answers),
         has_mask=np.array([place is not None for place in located]),
         peaks=np.array([place is not None and place.peak_inside for place in located]),
