@@ -17,7 +17,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from shared.errors import ModelFileError
 from shared.logs import configure_logging, get_logger
 from worker.evaluation.answers import answer_cases
 from worker.evaluation.bootstrap import LEVEL
@@ -25,7 +24,7 @@ from worker.evaluation.cases import Case, list_cases
 from worker.evaluation.report import Bootstrap, ModelFacts
 from worker.evaluation.summary import summarise
 from worker.evaluation.table import as_text
-from worker.options import add_model_options
+from worker.options import add_model_options, open_model
 
 log = get_logger(__name__)
 
@@ -39,12 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, csv.Error) as error:
         log.error("the pictures cannot be listed", reason=str(error))  # noqa: TRY400 - no traceback for a typo
         return 2
-    from worker.inference import load_model  # here, so that --help and wrong calls need no PyTorch
-
-    try:
-        predictor = load_model(options.model, options.device, options.engine)
-    except ModelFileError as error:
-        log.error("the model cannot be used", reason=str(error))  # noqa: TRY400 - the line says it all
+    predictor = open_model(options)
+    if predictor is None:
         return 2
     manifest = predictor.manifest
     facts = ModelFacts(

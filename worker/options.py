@@ -1,9 +1,20 @@
 """Options that the offline commands share: which model, and how it runs."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import ModelFileError
+from shared.logs import get_logger
+
+if TYPE_CHECKING:
+    from worker.inference import Predictor, SingleLogitPredictor
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "model_weights"
+
+log = get_logger(__name__)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +36,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=positive, default=16, metavar="N", help="slices in one forward pass"
     )
+
+
+def open_model(options: argparse.Namespace) -> Predictor | SingleLogitPredictor | None:
+    """The model that the options name; None, and a line in the log, if it cannot be used."""
+    from worker.inference import load_model  # here, so that --help and wrong calls need no PyTorch
+
+    try:
+        return load_model(options.model, options.device, options.engine)
+    except ModelFileError as error:
+        log.error("the model cannot be used", reason=str(error))  # noqa: TRY400 - the line says it all
+        return None
 
 
 def positive(text: str) -> int:

@@ -24,13 +24,13 @@ from typing import Any
 
 from PIL import Image
 
-from shared.errors import BrainScanError, ModelFileError, UnreadableImageError
+from shared.errors import BrainScanError, UnreadableImageError
 from shared.images import read_grey
 from shared.logs import configure_logging, get_logger
 from shared.results import confidence_of, prediction_of, tumor_type_of
 from worker.analysis import Model, Prediction, predict_each
 from worker.heatmap import draw
-from worker.options import add_model_options
+from worker.options import add_model_options, open_model
 from worker.picture_check import rejection_of
 from worker.preprocessing import ModelInput, prepare
 
@@ -89,12 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not files:
         log.error("no files named; give files, or --from-file LIST")
         return 2
-    from worker.inference import load_model  # here, so that --help and wrong calls need no PyTorch
-
-    try:
-        predictor = load_model(options.model, options.device, options.engine)
-    except ModelFileError as error:
-        log.error("the model cannot be used", reason=str(error))  # noqa: TRY400 - the line says it all
+    predictor = open_model(options)
+    if predictor is None:
         return 2
     drawings = None if options.no_overlays else Drawings(options.out)
     failed = 0
