@@ -1,16 +1,15 @@
-"""Commands for operators: `python -m api.cli migrate | add-admin NAME`."""
+"""Commands for operators: `python -m api.cli COMMAND`; `--help` lists them."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from shared import accounts
-from shared.database import make_engine
+from sqlalchemy.exc import OperationalError
+
+from api.commands import database, staff
 from shared.errors import BrainScanError
 from shared.logs import configure_logging
-from shared.migrations import upgrade
-from shared.services import build_services
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import SettingsError, load_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,43 +18,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logging("WARNING")
-        options.command(settings, options)
+        return int(options.command(settings, options) or 0)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except BrainScanError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0
+    except OperationalError:
+        sys.stderr.write(
+            "The database does not answer: check DATABASE_URL or DB_*, and that Postgres runs.\n"
+        )
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m api.cli", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("migrate", help="bring the database to the newest schema")
-    command.set_defaults(command=_migrate)
-    command = commands.add_parser(
-        "add-admin",
-        help="create an admin; the password comes from ADMIN_PASSWORD or is generated and shown once",
-    )
-    command.add_argument("username")
-    command.add_argument("--email")
-    command.set_defaults(command=_add_admin)
+    for subject in (database, staff):
+        subject.register(commands)
     return parser
-
-
-def _migrate(settings: Settings, _: argparse.Namespace) -> None:
-    upgrade(make_engine(settings))
-    sys.stdout.write("The database schema is up to date.\n")
-
-
-def _add_admin(settings: Settings, options: argparse.Namespace) -> None:
-    given = settings.admin_password.get_secret_value() if settings.admin_password else None
-    with build_services(settings).sessions.begin() as session:
-        credentials = accounts.add_admin(session, options.username, options.email, given)
-    sys.stdout.write(f"username: {credentials.username}\n")
-    if given is None:
-        sys.stdout.write(f"password: {credentials.password}\n")
 
 
 if __name__ == "__main__":

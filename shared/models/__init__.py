@@ -1,22 +1,42 @@
 """The tables, one file per family."""
 
+from shared.models.audit import AuditEvent
 from shared.models.base import Base
-from shared.models.jobs import UNFINISHED, Batch, Job, JobEvent, JobKind, JobStatus, Lane, Worker
-from shared.models.people import Admin, Login, Patient
+from shared.models.jobs import (
+    UNFINISHED,
+    Batch,
+    BatchOrigin,
+    IdempotencyKey,
+    Job,
+    JobEvent,
+    JobKind,
+    JobStatus,
+    Lane,
+    Worker,
+)
+from shared.models.mails import Mail, MailTemplate
+from shared.models.people import Admin, AdminRole, Login, LoginFailure, Patient
 from shared.models.reports import Report, report_scans
 from shared.models.scans import Scan
 
 __all__ = [
     "UNFINISHED",
     "Admin",
+    "AdminRole",
+    "AuditEvent",
     "Base",
     "Batch",
+    "BatchOrigin",
+    "IdempotencyKey",
     "Job",
     "JobEvent",
     "JobKind",
     "JobStatus",
     "Lane",
     "Login",
+    "LoginFailure",
+    "Mail",
+    "MailTemplate",
     "Patient",
     "Report",
     "Scan",

@@ -1,13 +1,15 @@
-"""Jobs, their ledger, batches and the workers that run them. The job row is the truth about work."""
+"""Jobs, their ledger, batches, remembered requests, and workers. The job row is the truth about work."""
 
 import uuid
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.models.base import Base
+from shared.models.mails import Mail
 from shared.models.reports import Report
 from shared.models.scans import Scan
 
@@ -15,6 +17,7 @@ from shared.models.scans import Scan
 class JobKind(StrEnum):
     SCAN = "scan"
     REPORT = "report"
+    MAIL = "mail"
 
 
 class JobStatus(StrEnum):
@@ -35,27 +38,42 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
+class BatchOrigin(StrEnum):
+    """How a batch came to be."""
+
+    UPLOAD = "upload"  # made by one upload request
+    REQUEST = "request"  # asked for, to be filled by any number of requests
+
+
 class Batch(Base):
-    """The scans of one upload."""
+    """Scans that were sent together: in one upload, or in several into a batch that was asked for."""
 
     __tablename__ = "batches"
+    __table_args__ = (CheckConstraint("origin IN ('upload', 'request')", name="origin"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    origin: Mapped[BatchOrigin] = mapped_column(String(20), default=BatchOrigin.UPLOAD)
+    name: Mapped[str | None] = mapped_column(String(100))
+    admin_id: Mapped[int | None] = mapped_column(ForeignKey("admins.id", ondelete="SET NULL"))
+    cancelled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Job(Base):
-    """One piece of work: analyse a scan or render a report.
+    """One piece of work: analyse a scan, render a report or send a mail.
 
     `attempt` is the fencing token: a worker's writes count only while its attempt is the row's and the row
-    is running. `crash_count` counts attempts that ended without a word; such a job is retried alone.
+    is running; it only ever grows. `spent_attempts` of them were made before a person last asked for a
+    retry and count no more. `crash_count` counts attempts that ended without a word; such a job is retried
+    alone. `is_public`: the upload was anonymous, and whoever knows the id may read the job.
     """
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(
-            "(kind = 'scan' AND scan_id IS NOT NULL AND report_id IS NULL)"
-            " OR (kind = 'report' AND report_id IS NOT NULL AND scan_id IS NULL)",
+            "num_nonnulls(scan_id, report_id, mail_id) = 1"
+            " AND (kind = 'scan') = (scan_id IS NOT NULL)"
+            " AND (kind = 'report') = (report_id IS NOT NULL)",
             name="subject",
         ),
         CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
@@ -76,6 +94,7 @@ class Job(Base):
     status: Mapped[JobStatus] = mapped_column(String(20), default=JobStatus.QUEUED)
     stage: Mapped[str] = mapped_column(String(30), default="waiting")
     attempt: Mapped[int] = mapped_column(default=0)
+    spent_attempts: Mapped[int] = mapped_column(default=0)
     crash_count: Mapped[int] = mapped_column(default=0)
     run_after: Mapped[datetime] = mapped_column(server_default=func.now())
     lease_owner: Mapped[str | None] = mapped_column(String(200))
@@ -87,10 +106,13 @@ class Job(Base):
     finished_at: Mapped[datetime | None]
     scan_id: Mapped[int | None] = mapped_column(ForeignKey("scans.id"), index=True)
     report_id: Mapped[int | None] = mapped_column(ForeignKey("reports.id"), index=True)
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("mails.id"), index=True)
     batch_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("batches.id"), index=True)
+    is_public: Mapped[bool] = mapped_column(default=False)
 
     scan: Mapped[Scan | None] = relationship(lazy="raise")
     report: Mapped[Report | None] = relationship(lazy="raise")
+    mail: Mapped[Mail | None] = relationship(lazy="raise")
 
 
 class JobEvent(Base):
@@ -118,3 +140,18 @@ class Worker(Base):
     model: Mapped[str | None] = mapped_column(String(200))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class IdempotencyKey(Base):
+    """A request that made work and its answer, so that a repeat gets the same answer and makes no more.
+
+    `caller` separates people; `fingerprint` is the SHA-256 of what was asked for.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    caller: Mapped[str] = mapped_column(String(100), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]]  # status, body and Location
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

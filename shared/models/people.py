@@ -1,22 +1,33 @@
-"""Who uses the system: admins, patients and their logins."""
+"""Who uses the system: admins, readers, patients and their logins."""
 
 from datetime import datetime
+from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import Base
 
 
+class AdminRole(StrEnum):
+    """What a member of the staff may do."""
+
+    ADMIN = "admin"
+    READER = "reader"  # sees everything, changes nothing
+
+
 class Admin(Base):
-    """Somebody who works with all patients' scans."""
+    """Somebody of the staff, who works with all patients' scans."""
 
     __tablename__ = "admins"
+    __table_args__ = (CheckConstraint("role IN ('admin', 'reader')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(100), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     email: Mapped[str | None] = mapped_column(String(254))
+    role: Mapped[AdminRole] = mapped_column(String(20), default=AdminRole.ADMIN)
+    has_generated_password: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -35,6 +46,7 @@ class Patient(Base):
     address: Mapped[str | None]
     username: Mapped[str] = mapped_column(String(100), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
+    has_generated_password: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
@@ -51,3 +63,18 @@ class Login(Base):
     patient_id: Mapped[int | None] = mapped_column(ForeignKey("patients.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
+
+
+class LoginFailure(Base):
+    """One wrong password. The account is kept as a digest: people type all sorts of things there."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (
+        Index("ix_login_failures_account", "account_sha256", "at"),
+        Index("ix_login_failures_address", "address", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    account_sha256: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64))

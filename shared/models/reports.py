@@ -18,7 +18,11 @@ report_scans = Table(
 
 
 class Report(Base):
-    """One PDF about scans of one patient. `report_path` is NULL until the PDF is stored."""
+    """One PDF about scans of one patient. `report_path` is its key in the report store, NULL until stored.
+
+    `is_legacy`: the row was taken over from the replaced system. Then `report_path` is what that system
+    wrote, an S3 key or a path on its disk; `shared.legacy_reports` knows where the bytes are.
+    """
 
     __tablename__ = "reports"
 
@@ -26,6 +30,8 @@ class Report(Base):
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
     report_id: Mapped[str] = mapped_column(String(50), unique=True)
     report_path: Mapped[str | None]
+    is_legacy: Mapped[bool] = mapped_column(default=False)
+    legacy_path: Mapped[str | None]  # what `report_path` was before `api.cli migrate-reports` moved the file
     scan_count: Mapped[int] = mapped_column(default=0)
     tumor_count: Mapped[int] = mapped_column(default=0)
     no_tumor_count: Mapped[int] = mapped_column(default=0)

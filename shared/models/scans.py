@@ -13,8 +13,10 @@ from shared.models.people import Patient
 class Scan(Base):
     """One uploaded slice and its current result.
 
-    The `*_path` columns hold object keys of the image store. All result columns are NULL until the scan's
-    job has succeeded. `prediction` stays NULL where `review` says why: "needs_review" or "rejected".
+    The `*_path` columns hold object keys of the image store, or, in rows taken over from the replaced
+    system, whole addresses. While `is_staged` the original lies in the staging store, under the same key.
+    All result columns are NULL until the scan's job has succeeded. `prediction` stays NULL where `review`
+    says why: "needs_review" or "rejected". Nobody recorded type, size and hash of rows taken over.
     """
 
     __tablename__ = "scans"
@@ -25,11 +27,12 @@ class Scan(Base):
     scan_id: Mapped[str] = mapped_column(String(50), unique=True)
     original_filename: Mapped[str] = mapped_column(String(255))
     original_path: Mapped[str]
-    content_type: Mapped[str] = mapped_column(String(50))
-    byte_size: Mapped[int]
-    width: Mapped[int]
-    height: Mapped[int]
-    sha256: Mapped[str] = mapped_column(String(64))
+    is_staged: Mapped[bool] = mapped_column(default=False)
+    content_type: Mapped[str | None] = mapped_column(String(50))
+    byte_size: Mapped[int | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    sha256: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     heatmap_path: Mapped[str | None]

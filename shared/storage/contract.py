@@ -30,6 +30,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def exists(self, key: str) -> bool:
+        """True if the store has an object under this key."""
+        ...
+
+    def thumbnail(self, key: str, side: int) -> str:
+        """Like `link`, to the picture fitted into a square of `side` pixels where the store can do that."""
+        ...
+
     def is_up(self) -> bool:
         """True if the store could take an object now."""
         ...

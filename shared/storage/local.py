@@ -58,6 +58,9 @@ class LocalStore:
         except OSError as error:
             raise StorageError(f"The {self.role} folder could not be read.") from error
 
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
     def delete(self, key: str) -> None:
         try:
             self._path(key).unlink(missing_ok=True)
@@ -70,6 +73,9 @@ class LocalStore:
         expires = (int(time.time()) // step + 2) * step
         payload = [key, expires, filename] if filename else [key, expires]
         return f"{LINK_PREFIX}/{self.role}/{self._signer.dumps(payload)}"
+
+    def thumbnail(self, key: str, side: int) -> str:  # noqa: ARG002 - the local store scales nothing
+        return self.link(key)
 
     def resolve(self, token: str) -> LinkTarget:
         """The file that a link leads to. Raises `ObjectNotFoundError` if it is forged, expired or gone."""

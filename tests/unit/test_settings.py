@@ -68,7 +68,7 @@ def test_the_example_file_names_every_setting_with_its_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = (ROOT / "config.env.example").read_text()
-    names = re.findall(r"^([A-Z_]+)=", text, re.MULTILINE)
+    names = re.findall(r"^([A-Z0-9_]+)=", text, re.MULTILINE)
     assert sorted(names) == sorted(name.upper() for name in Settings.model_fields)
     (tmp_path / "config.env").write_text(text)
     monkeypatch.setenv("DATABASE_URL", DATABASE)
