@@ -12,13 +12,13 @@ from shared.models import Job, JobKind, JobStatus, Lane, Scan
 
 
 def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
-    """Jobs with the scan or report that they are about, by id; unknown ids are left out.
+    """Jobs with the scan, report or mail that they are about, by id; unknown ids are left out.
 
     Evidence maps stay behind: they are most of a scan's row, and a poll shows none.
     """
     query = (
         select(Job)
-        .options(joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report))
+        .options(joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail))
         .where(Job.id.in_(job_ids))
     )
     return {job.id: job for job in session.scalars(query)}
@@ -26,7 +26,7 @@ def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]
 
 def patient_of(job: Job) -> int | None:
     """patients.id of a loaded job's subject."""
-    subject = job.scan or job.report
+    subject = job.scan or job.report or job.mail
     return subject.patient_id if subject else None
 
 

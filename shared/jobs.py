@@ -18,6 +18,7 @@ from shared.models import UNFINISHED, Job, JobEvent, JobKind, JobStatus, Lane, r
 WORKER_LOST = "WORKER_LOST"
 MAX_RETRY_SECONDS = 300
 _OTHER_JOB = aliased(Job)  # made once: an alias costs more than the query that it is for
+_SUBJECT_ID = func.coalesce(Job.scan_id, Job.report_id, Job.mail_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Claim:
     """A worker's right to work on a job: valid while the row is running under this attempt."""
 
     job_id: uuid.UUID
-    subject_id: int  # scans.id or reports.id
+    subject_id: int  # scans.id, reports.id or mails.id
     attempt: int
 
 
@@ -67,7 +68,7 @@ def claim(
             lease_until=func.now() + timedelta(seconds=lease_seconds),
             started_at=func.coalesce(Job.started_at, func.now()),
         )
-        .returning(Job.id, func.coalesce(Job.scan_id, Job.report_id), Job.attempt, Job.position)
+        .returning(Job.id, _SUBJECT_ID, Job.attempt, Job.position)
         .execution_options(synchronize_session=False)
     ).all()
     claims = [Claim(row[0], row[1], row[2]) for row in sorted(rows, key=lambda row: row.position)]
@@ -152,7 +153,7 @@ def give_up_crashed(
 def expire_leases(session: Session, max_attempts: int, retry_seconds: float) -> int:
     """Take jobs from workers whose lease ran out. Returns how many. Safe to run any number of times."""
     rows = session.execute(
-        select(Job.id, func.coalesce(Job.scan_id, Job.report_id), Job.attempt)
+        select(Job.id, _SUBJECT_ID, Job.attempt)
         .where(Job.status == JobStatus.RUNNING, Job.lease_until < func.now())
         .with_for_update(skip_locked=True)
     ).all()
