@@ -19,6 +19,7 @@ WORKER_LOST = "WORKER_LOST"
 MAX_RETRY_SECONDS = 300
 _OTHER_JOB = aliased(Job)  # made once: an alias costs more than the query that it is for
 _SUBJECT_ID = func.coalesce(Job.scan_id, Job.report_id, Job.mail_id)
+_TRIES = Job.attempt - Job.spent_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Claim:
     job_id: uuid.UUID
     subject_id: int  # scans.id, reports.id or mails.id
     attempt: int
+    tries: int  # the same, counted from when a person last asked for a retry: this is what is bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def claim(
             lease_until=func.now() + timedelta(seconds=lease_seconds),
             started_at=func.coalesce(Job.started_at, func.now()),
         )
-        .returning(Job.id, _SUBJECT_ID, Job.attempt, Job.position)
+        .returning(Job.id, _SUBJECT_ID, Job.attempt, _TRIES, Job.position)
         .execution_options(synchronize_session=False)
     ).all()
-    claims = [Claim(row[0], row[1], row[2]) for row in sorted(rows, key=lambda row: row.position)]
+    claims = [Claim(*row[:4]) for row in sorted(rows, key=lambda row: row.position)]
     _log(session, claims, JobStatus.QUEUED, JobStatus.RUNNING, "claimed")
     return claims
 
@@ -128,7 +130,7 @@ def fail(
 
     Returns the failures that were final.
     """
-    final = [f for f in failures if not f.retry or f.claim.attempt >= max_attempts]
+    final = [f for f in failures if not f.retry or f.claim.tries >= max_attempts]
     for failure in failures:
         cause = {"error_code": failure.code, "error_message": failure.message}
         if failure in final:
@@ -136,7 +138,7 @@ def fail(
                 session, [failure.claim], {"status": JobStatus.FAILED, "stage": "done", **cause}, failure.code
             )
             continue
-        pause = min(retry_seconds * 2 ** (failure.claim.attempt - 1), MAX_RETRY_SECONDS)
+        pause = min(retry_seconds * 2 ** (failure.claim.tries - 1), MAX_RETRY_SECONDS)
         requeued = {"run_after": func.now() + timedelta(seconds=pause), **_unclaimed(), **cause}
         _change(session, [failure.claim], requeued, JobStatus.QUEUED, failure.code)
     return final
@@ -146,18 +148,18 @@ def give_up_crashed(
     session: Session, claims: Sequence[Claim], max_attempts: int, retry_seconds: float
 ) -> None:
     """Treat claims like those of a worker that died: retried alone, or failed when attempts are used up."""
-    _requeue_crashed(session, [c for c in claims if c.attempt < max_attempts], retry_seconds)
-    _end(session, [c for c in claims if c.attempt >= max_attempts], _lost(), WORKER_LOST)
+    _requeue_crashed(session, [c for c in claims if c.tries < max_attempts], retry_seconds)
+    _end(session, [c for c in claims if c.tries >= max_attempts], _lost(), WORKER_LOST)
 
 
 def expire_leases(session: Session, max_attempts: int, retry_seconds: float) -> int:
     """Take jobs from workers whose lease ran out. Returns how many. Safe to run any number of times."""
     rows = session.execute(
-        select(Job.id, _SUBJECT_ID, Job.attempt)
+        select(Job.id, _SUBJECT_ID, Job.attempt, _TRIES)
         .where(Job.status == JobStatus.RUNNING, Job.lease_until < func.now())
         .with_for_update(skip_locked=True)
     ).all()
-    give_up_crashed(session, [Claim(row[0], row[1], row[2]) for row in rows], max_attempts, retry_seconds)
+    give_up_crashed(session, [Claim(*row[:4]) for row in rows], max_attempts, retry_seconds)
     return len(rows)
 
 
@@ -173,12 +175,12 @@ def _end(session: Session, claims: Sequence[Claim], values: dict[str, object], r
 
 
 def _requeue_crashed(session: Session, claims: Sequence[Claim], retry_seconds: float) -> None:
-    by_attempt: dict[int, list[Claim]] = {}
+    by_tries: dict[int, list[Claim]] = {}
     for held in claims:
-        by_attempt.setdefault(held.attempt, []).append(held)
-    for attempt, group in by_attempt.items():
+        by_tries.setdefault(held.tries, []).append(held)
+    for tries, group in by_tries.items():
         # A first crash is most often a restarted machine: that retry need not wait.
-        pause = 0 if attempt == 1 else min(retry_seconds * 2 ** (attempt - 1), MAX_RETRY_SECONDS)
+        pause = 0 if tries == 1 else min(retry_seconds * 2 ** (tries - 1), MAX_RETRY_SECONDS)
         values = {
             **_unclaimed(),
             "run_after": func.now() + timedelta(seconds=pause),

@@ -1,0 +1,116 @@
+"""What people do to jobs: cancel them, and have them run again.
+
+Functions take a session and never commit. A running job that is cancelled is no longer `running`, so the
+fence of `shared.jobs` keeps its worker from publishing anything.
+"""
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from shared.errors import ConflictError, NotFoundError
+from shared.models import UNFINISHED, Batch, Job, JobEvent, JobStatus
+
+CANCELLED_BY_PERSON = "cancelled"
+RETRIED_BY_PERSON = "retried"
+REPEATABLE = (JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+def cancel(session: Session, job_id: uuid.UUID) -> None:
+    """End an unfinished job without a result; a cancelled one stays as it is.
+
+    Raises `NotFoundError`, and `ConflictError` for a job that has ended otherwise.
+    """
+    job = _locked(session, job_id)
+    if job.status == JobStatus.CANCELLED:
+        return
+    if job.status not in UNFINISHED:
+        raise ConflictError(f"The job has ended already: it {job.status}.")
+    _cancel(session, [(job.id, job.attempt, job.status)])
+
+
+def cancel_some(session: Session, batch_id: uuid.UUID) -> int:
+    """Cancel the batch's unfinished jobs that nobody is changing at this moment. Returns how many.
+
+    Rows that a worker is writing are skipped, so that the two never wait for each other: call again, each
+    time in a transaction of its own, until `count_unfinished` is 0.
+    """
+    query = (
+        select(Job.id, Job.attempt, Job.status)
+        .where(_unfinished_in(batch_id))
+        .order_by(Job.position)
+        .with_for_update(skip_locked=True)
+    )
+    rows = [(row[0], row[1], row[2]) for row in session.execute(query)]
+    _cancel(session, rows)
+    return len(rows)
+
+
+def count_unfinished(session: Session, batch_id: uuid.UUID) -> int:
+    """Jobs of the batch that are queued or running."""
+    return session.execute(select(func.count()).select_from(Job).where(_unfinished_in(batch_id))).scalar_one()
+
+
+def retry(session: Session, job_id: uuid.UUID) -> Job:
+    """Queue a failed or cancelled job again, with all attempts anew; its ledger is kept.
+
+    Raises `NotFoundError`, and `ConflictError` for a job in any other state or of a cancelled batch.
+    """
+    job = _locked(session, job_id)
+    if job.status not in REPEATABLE:
+        raise ConflictError(f"Only a failed or cancelled job can run again; this one is {job.status}.")
+    batch = session.get(Batch, job.batch_id) if job.batch_id else None
+    if batch is not None and batch.cancelled_at is not None:
+        raise ConflictError("The batch of this job was cancelled.")
+    _log(session, [(job.id, job.attempt, job.status)], JobStatus.QUEUED, RETRIED_BY_PERSON)
+    job.status = JobStatus.QUEUED
+    job.stage = "waiting"
+    job.spent_attempts = job.attempt
+    job.error_code = job.error_message = None
+    job.finished_at = job.started_at = None
+    session.flush()
+    session.execute(update(Job).where(Job.id == job.id).values(run_after=func.now()))
+    return job
+
+
+def _locked(session: Session, job_id: uuid.UUID) -> Job:
+    job = session.scalar(select(Job).where(Job.id == job_id).with_for_update())
+    if job is None:
+        raise NotFoundError("Job not found")
+    return job
+
+
+def _unfinished_in(batch_id: uuid.UUID) -> ColumnElement[bool]:
+    return (Job.batch_id == batch_id) & Job.status.in_(UNFINISHED)
+
+
+def _cancel(session: Session, rows: Sequence[tuple[uuid.UUID, int, JobStatus]]) -> None:
+    if not rows:
+        return
+    session.execute(
+        update(Job)
+        .where(Job.id.in_([row[0] for row in rows]))
+        .values(
+            status=JobStatus.CANCELLED,
+            stage="done",
+            lease_owner=None,
+            lease_until=None,
+            finished_at=func.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    _log(session, rows, JobStatus.CANCELLED, CANCELLED_BY_PERSON)
+
+
+def _log(
+    session: Session, rows: Sequence[tuple[uuid.UUID, int, JobStatus]], to: JobStatus, reason: str
+) -> None:
+    session.execute(
+        insert(JobEvent),
+        [
+            {"job_id": job_id, "attempt": attempt, "status_from": source, "status_to": to, "reason": reason}
+            for job_id, attempt, source in rows
+        ],
+    )
