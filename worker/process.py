@@ -14,6 +14,7 @@ from shared.services import build_services
 from shared.settings import Settings
 from shared.sweep import sweep
 from worker.leases import process_name
+from worker.load_test import load_test_model
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 
@@ -68,6 +69,8 @@ def load_model(settings: Settings) -> LoadedModel:
 
     Raises `ModelFileError` if the files do not belong together.
     """
+    if settings.engine == "load-test":
+        return load_test_model()
     import numpy as np
 
     from worker import inference  # brings PyTorch: only scan workers pay for it
