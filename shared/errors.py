@@ -60,11 +60,29 @@ class ConflictError(BrainScanError):
     code = "CONFLICT_ERROR"
 
 
+class RepeatedRequestError(ConflictError):
+    """The same request, under the same idempotency key, has made its work a moment ago."""
+
+
+class TooManyRequestsError(BrainScanError):
+    """The caller asks too often; `retry_after` says in how many seconds the next request may succeed."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ServiceUnavailableError(BrainScanError):
     """A service that is needed right now does not answer; trying again later may succeed."""
 
     code = "SERVICE_UNAVAILABLE"
     retryable = True
+
+
+class QueueFullError(ServiceUnavailableError):
+    """Too much work waits already; nothing of the request was kept."""
 
 
 class StorageError(ServiceUnavailableError):
@@ -78,6 +96,12 @@ class ObjectNotFoundError(StorageError):
     retryable = False
 
 
+class StoreRefusedError(StorageError):
+    """The store answers and refuses: somebody must mend the settings that the message names."""
+
+    retryable = False
+
+
 class ModelFileError(BrainScanError):
     """Weights or manifest are missing, damaged or do not belong together; the worker must not start."""
 
@@ -88,3 +112,57 @@ class ModelPredictionError(BrainScanError):
     """The model gave no usable answer for a readable picture."""
 
     code = "MODEL_PREDICTION_ERROR"
+
+
+class SecretError(BrainScanError):
+    """A stored secret cannot be read, most likely because SECRET_KEY was changed."""
+
+
+class MailError(BrainScanError):
+    """The mail was not accepted and trying again will not help."""
+
+    code = "MAIL_REFUSED"
+
+
+class MailRecipientError(MailError):
+    """The recipient's address cannot receive mail."""
+
+    code = "MAIL_REFUSED_RECIPIENT"
+
+
+class MailExpiredError(MailError):
+    """The password that the mail was to carry is no longer kept."""
+
+    code = "MAIL_EXPIRED"
+
+
+class MailSenderError(MailError):
+    """The mail server does not let this system send from its address."""
+
+    code = "MAIL_REFUSED_SENDER"
+
+
+class MailLoginError(MailError):
+    """The mail server does not take the user name and password of this system."""
+
+    code = "MAIL_REFUSED_LOGIN"
+
+
+class MailTlsError(MailError):
+    """There is no trustworthy encrypted connection to the mail server."""
+
+    code = "MAIL_TLS_FAILED"
+
+
+class MailUnreachableError(MailError):
+    """The mail server does not answer; trying again may succeed."""
+
+    code = "MAIL_UNREACHABLE"
+    retryable = True
+
+
+class MailDeferredError(MailError):
+    """The mail server asks to try again later."""
+
+    code = "MAIL_DEFERRED"
+    retryable = True

@@ -24,13 +24,18 @@ from shared.settings import Settings
 
 TASK_ANALYSE = "scans.analyse"
 TASK_RENDER = "reports.render"
+TASK_SEND_MAIL = "mail.send"
 TASK_SWEEP = "system.sweep"
 
 QUEUE_INTERACTIVE = "scans.interactive"
 QUEUE_BULK = "scans.bulk"
 QUEUE_REPORTS = "reports"
+QUEUE_MAIL = "mail"
 QUEUE_SYSTEM = "system"
-QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_REPORTS, QUEUE_SYSTEM)
+QUEUES = (QUEUE_INTERACTIVE, QUEUE_BULK, QUEUE_REPORTS, QUEUE_MAIL, QUEUE_SYSTEM)
+
+_TASKS = {JobKind.SCAN: TASK_ANALYSE, JobKind.REPORT: TASK_RENDER, JobKind.MAIL: TASK_SEND_MAIL}
+_QUEUES_OF_ONE = {JobKind.REPORT: QUEUE_REPORTS, JobKind.MAIL: QUEUE_MAIL}  # done one at a time, in one lane
 
 MAX_HINTS = 64  # per call; a task drains the backlog, so more would only be no-ops
 PAUSE_AFTER_FAILURE_S = 5.0
@@ -91,9 +96,8 @@ def make_celery(settings: Settings, include: Sequence[str] = ()) -> Celery:
 
 
 def queue_of(kind: JobKind, lane: Lane) -> str:
-    if kind == JobKind.REPORT:
-        return QUEUE_REPORTS
-    return QUEUE_INTERACTIVE if lane == Lane.INTERACTIVE else QUEUE_BULK
+    scans = QUEUE_INTERACTIVE if lane == Lane.INTERACTIVE else QUEUE_BULK
+    return _QUEUES_OF_ONE.get(kind, scans)
 
 
 class CeleryQueue:
@@ -110,12 +114,11 @@ class CeleryQueue:
             return False
         if not self.is_up():  # asked first, because Celery's own connection tries for six seconds
             return self._pause(kind, len(job_ids), "no answer to a ping")
-        task = TASK_RENDER if kind == JobKind.REPORT else TASK_ANALYSE
-        step = 1 if kind == JobKind.REPORT else self._batch_size
+        step = 1 if kind in _QUEUES_OF_ONE else self._batch_size
         hints = min(math.ceil(len(job_ids) / step), MAX_HINTS)
         try:
             for job_id in job_ids[: hints * step : step]:
-                self._app.send_task(task, args=[str(job_id)], queue=queue_of(kind, lane), retry=False)
+                self._app.send_task(_TASKS[kind], args=[str(job_id)], queue=queue_of(kind, lane), retry=False)
         except (OperationalError, RedisError, OSError) as error:
             return self._pause(kind, len(job_ids), type(error).__name__)
         return True

@@ -1,4 +1,4 @@
-"""What gets stuck is found again: expired leases and forgotten rows.
+"""What gets stuck is found again: expired leases and forgotten rows. Old passwords of mails go.
 
 Runs from beat and from every worker's heartbeat. An advisory lock lets one run at a time; more runs than
 needed do no harm.
@@ -6,7 +6,7 @@ needed do no harm.
 
 from sqlalchemy import text
 
-from shared import heartbeat, job_queries, jobs
+from shared import heartbeat, job_queries, jobs, mails
 from shared.logs import get_logger
 from shared.models import JobKind, Lane
 from shared.services import Services
@@ -27,10 +27,12 @@ def sweep(services: Services) -> None:
             return
         expired = jobs.expire_leases(session, settings.max_attempts, settings.retry_seconds)
         heartbeat.forget_silent(session)
+        mails.forget_secrets(session)
         for kind, lane in (
             (JobKind.SCAN, Lane.INTERACTIVE),
             (JobKind.SCAN, Lane.BULK),
             (JobKind.REPORT, Lane.INTERACTIVE),
+            (JobKind.MAIL, Lane.INTERACTIVE),
         ):
             limit = HINTS_PER_SWEEP * (settings.batch_size if kind == JobKind.SCAN else 1)
             forgotten[kind, lane] = job_queries.waiting_ids(session, kind, lane, FORGOTTEN_AFTER_S, limit)

@@ -77,7 +77,7 @@ def product_programs(state: StateFolder, secrets: Secrets, ports: Ports) -> list
     return [
         Program("api", "product", _gunicorn(ports.api)),
         _worker("scan", "scans.interactive,scans.bulk"),
-        _worker("report", "reports,system"),
+        _worker("report", "reports,mail,system"),
         Program("beat", "product", _celery(*schedule)),
         Program("flower", "product", _celery(*flower), environment=flower_login),
     ]

@@ -1,4 +1,4 @@
-"""What one worker process holds: services, and the scan pipeline or the report renderer. Built once."""
+"""What one worker process holds: services, and the scan pipeline or the report renderer and mail sender."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from shared.settings import Settings
 from shared.sweep import sweep
 from worker.leases import process_name
 from worker.load_test import load_test_model
+from worker.mailing import MailSender
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 
@@ -28,6 +29,7 @@ class WorkerProcess:
         self.services = build_services(settings)
         self.scans: ScanPipeline | None = None
         self.reports: ReportRenderer | None = None
+        self.mails: MailSender | None = None
         self._name = f"{settings.worker_role}@{process_name()}"
         self._device = "cpu"
         self._model: str | None = None
@@ -38,6 +40,7 @@ class WorkerProcess:
             self.scans = ScanPipeline(self.services, loaded)
         else:
             self.reports = ReportRenderer(self.services)
+            self.mails = MailSender(self.services)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -46,7 +49,7 @@ class WorkerProcess:
         """End the threads."""
         self._stop.set()
         self._thread.join()
-        for part in (self.scans, self.reports):
+        for part in (self.scans, self.reports, self.mails):
             if part is not None:
                 part.close()
 

@@ -2,67 +2,34 @@
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
-from shared import jobs, reports
-from shared.errors import BrainScanError, ObjectNotFoundError, ValidationError
-from shared.jobs import Claim, Failure
+from shared import reports
+from shared.errors import ObjectNotFoundError, ValidationError
+from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan
-from shared.services import Services
 from shared.storage import ObjectStore
 from worker.explanation import OUTSIDE_HEAD
-from worker.leases import LeaseKeeper, process_name
+from worker.one_by_one import OneByOne
 from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
 
 log = get_logger(__name__)
 
 
-class ReportRenderer:
+class ReportRenderer(OneByOne):
     """Renders queued reports, one at a time."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._owner = process_name()
-        self._leases = LeaseKeeper(services)
-        self._leases.start()
+    kind: ClassVar[JobKind] = JobKind.REPORT
 
-    def close(self) -> None:
-        """End the thread."""
-        self._leases.stop()
-
-    def drain(self) -> int:
-        """Render due reports until none is left. Returns how many ended."""
-        ended = 0
-        while (claim := self._claim()) is not None:
-            self._leases.hold([claim])
-            try:
-                self._render(claim)
-            finally:
-                self._leases.drop([claim])
-            ended += 1
-        return ended
-
-    def _claim(self) -> Claim | None:
-        with self._services.sessions.begin() as session:
-            lease = self._services.settings.lease_seconds
-            claims = jobs.claim(session, JobKind.REPORT, self._owner, 1, lease)
-        return claims[0] if claims else None
-
-    def _render(self, claim: Claim) -> None:
-        services, settings = self._services, self._services.settings
-        try:
-            with services.sessions() as session:
-                report = reports.load_for_rendering(session, claim)
-            scans = [scan for scan in report.scans if scan.probability is not None]
-            pdf = render_report(report_facts(report, scans, services.images))
-            key = f"{report.report_id}.pdf"
-            services.reports.put(key, pdf, "application/pdf")
-        except BrainScanError as error:
-            failure = Failure(claim, error.code, str(error), retry=error.retryable)
-            with services.sessions.begin() as session:
-                jobs.fail(session, [failure], settings.max_attempts, settings.retry_seconds)
-            log.warning("report failed", job_id=str(claim.job_id), code=error.code)
-            return
+    def work(self, claim: Claim) -> None:
+        services = self.services
+        with services.sessions() as session:
+            report = reports.load_for_rendering(session, claim)
+        scans = [scan for scan in report.scans if scan.probability is not None]
+        pdf = render_report(report_facts(report, scans, services.images))
+        key = f"{report.report_id}.pdf"
+        services.reports.put(key, pdf, "application/pdf")
         with services.sessions.begin() as session:
             is_kept = reports.record(session, claim, key, scans)
         log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)

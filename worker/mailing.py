@@ -1,0 +1,54 @@
+"""Mail jobs: claim -> compose -> mail server -> record.
+
+At least once: if this process dies between the server's "250, taken" and our commit, the next attempt sends
+the mail again, under the same Message-ID, by which mail programs know it for the same.
+"""
+
+import time
+from typing import ClassVar
+
+from shared import mails, smtp
+from shared.errors import MailUnreachableError
+from shared.jobs import Claim
+from shared.logs import get_logger
+from shared.models import JobKind
+from shared.services import Services
+from worker.one_by_one import OneByOne
+
+MIN_ATTEMPTS = 20  # more than an hour with the default pauses: greylists and restarts of mail servers pass
+
+log = get_logger(__name__)
+
+
+class MailSender(OneByOne):
+    """Sends queued mails, one at a time.
+
+    After a server that did not answer it rests for as long as one try may take: reports, which the same
+    process renders, get at least half of the time.
+    """
+
+    kind: ClassVar[JobKind] = JobKind.MAIL
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(services)
+        self._rests_until = 0.0
+
+    def max_attempts(self) -> int:
+        return max(super().max_attempts(), MIN_ATTEMPTS)
+
+    def may_go_on(self) -> bool:
+        return time.monotonic() >= self._rests_until
+
+    def work(self, claim: Claim) -> None:
+        settings = self.services.settings
+        with self.services.sessions() as session:
+            mail = mails.load_for_sending(session, claim)
+        message = mails.message_of(mail, settings)
+        try:
+            smtp.send(settings, message)
+        except MailUnreachableError:
+            self._rests_until = time.monotonic() + settings.smtp_timeout_seconds
+            raise
+        with self.services.sessions.begin() as session:
+            is_kept = mails.record_sent(session, claim)
+        log.info("mail sent", job_id=str(claim.job_id), template=mail.template, kept=is_kept)

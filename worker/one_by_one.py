@@ -1,0 +1,86 @@
+"""Jobs that are done one at a time: claim -> work -> end, or the failure on the row."""
+
+import time
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from shared import job_queries, jobs
+from shared.errors import BrainScanError
+from shared.jobs import Claim, Failure
+from shared.logs import get_logger
+from shared.models import JobKind, Lane
+from shared.services import Services
+from worker.leases import LeaseKeeper, process_name
+
+log = get_logger(__name__)
+
+
+class OneByOne(ABC):
+    """Does the queued jobs of one kind; `drain` runs in the process' main thread."""
+
+    kind: ClassVar[JobKind]
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._owner = process_name()
+        self._leases = LeaseKeeper(services)
+        self._leases.start()
+
+    @abstractmethod
+    def work(self, claim: Claim) -> None:
+        """Do one job and record its end. Raises `BrainScanError` when it cannot be done."""
+
+    def max_attempts(self) -> int:
+        return self.services.settings.max_attempts
+
+    def may_go_on(self) -> bool:
+        """False while it makes no sense to begin another job."""
+        return True
+
+    def close(self) -> None:
+        """End the thread."""
+        self._leases.stop()
+
+    def drain(self) -> int:
+        """Do due jobs for at most `drain_seconds`, then wake the next task if some are left.
+
+        Returns how many attempts ended.
+        """
+        deadline = time.monotonic() + self.services.settings.drain_seconds
+        ended = 0
+        while self.may_go_on():
+            if time.monotonic() > deadline:
+                self._wake_next()
+                break
+            claim = self._claim()
+            if claim is None:
+                break
+            self._leases.hold([claim])
+            try:
+                self._attempt(claim)
+            finally:
+                self._leases.drop([claim])
+            ended += 1
+        return ended
+
+    def _claim(self) -> Claim | None:
+        with self.services.sessions.begin() as session:
+            lease = self.services.settings.lease_seconds
+            claims = jobs.claim(session, self.kind, self._owner, 1, lease)
+        return claims[0] if claims else None
+
+    def _attempt(self, claim: Claim) -> None:
+        try:
+            self.work(claim)
+        except BrainScanError as error:
+            failure = Failure(claim, error.code, str(error), retry=error.retryable)
+            with self.services.sessions.begin() as session:
+                jobs.fail(session, [failure], self.max_attempts(), self.services.settings.retry_seconds)
+            log.warning("job failed", kind=self.kind, job_id=str(claim.job_id), code=error.code)
+
+    def _wake_next(self) -> None:
+        for lane in Lane:
+            with self.services.sessions() as session:
+                waiting = job_queries.waiting_ids(session, self.kind, lane, 0, 1)
+            if waiting:
+                self.services.queue.wake(self.kind, lane, waiting)
