@@ -43,13 +43,19 @@ def check(settings: Settings) -> None:
         pass
 
 
+def require_server(settings: Settings) -> str:
+    """The mail server's name. Raises `MailError` if none is configured."""
+    if settings.smtp_server is None:
+        raise MailError("No mail server is configured: set SMTP_SERVER.")
+    return settings.smtp_server
+
+
 @contextmanager
 def _connected(settings: Settings) -> Iterator[smtplib.SMTP]:
     """A server that is ready to take a mail. Every part of the talk has `smtp_timeout_seconds`."""
-    if settings.smtp_server is None:
-        raise MailError("No mail server is configured: set SMTP_SERVER.")
+    host = require_server(settings)
     with _translated():
-        server = _connect(settings, settings.smtp_server)
+        server = _connect(settings, host)
     try:
         with _translated():
             _log_in(server, settings)
