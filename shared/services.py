@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from shared.database import make_engine, make_sessions
 from shared.queue import Queue, make_queue
 from shared.settings import Settings
-from shared.storage import LocalStore, ObjectStore
+from shared.storage import ObjectStore
+from shared.storage.choice import choose_stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,17 @@ class Services:
     images: ObjectStore
     reports: ObjectStore
     queue: Queue
+    staging: ObjectStore | None = None  # where uploads wait for the image store; None: they do not
 
 
 def build_services(settings: Settings) -> Services:
     """Build the collaborators that the settings choose. Opens no connection yet."""
-    secret = settings.secret_key.get_secret_value()
+    stores = choose_stores(settings)
     return Services(
         settings=settings,
         sessions=make_sessions(make_engine(settings)),
-        images=LocalStore(settings.image_folder, "images", secret, settings.link_seconds),
-        reports=LocalStore(settings.report_folder, "reports", secret, settings.link_seconds),
+        images=stores.images,
+        reports=stores.reports,
         queue=make_queue(settings),
+        staging=stores.staging,
     )

@@ -1,9 +1,22 @@
 """Where pictures and PDFs are kept."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr
+
+_CLOUDINARY_URL = re.compile(r"cloudinary://([^:@/]+):([^@/]+)@([^@/?]+)")
+_ADDRESS = re.compile(r"https?://[^/\s]+")
+
+
+class CloudinaryCredentials(NamedTuple):
+    """Whose pictures, and the proof. Never log it."""
+
+    cloud_name: str
+    api_key: str
+    api_secret: str
 
 
 class StorageSettings(BaseModel):
@@ -50,6 +63,9 @@ class StorageSettings(BaseModel):
 
     aws_access_key_id: str | None = Field(None, description="S3 key; empty: the default credential chain")
     aws_secret_access_key: SecretStr | None = Field(None, description="S3 secret")
+    aws_session_token: SecretStr | None = Field(
+        None, description="third part of temporary S3 credentials; empty for lasting ones"
+    )
     aws_region: str = Field("us-east-1", description="S3 region")
     aws_s3_bucket: str | None = Field(None, description="S3 bucket")
     aws_s3_endpoint_url: str | None = Field(None, description="address of an S3-compatible store")
@@ -64,6 +80,21 @@ class StorageSettings(BaseModel):
     def has_cloudinary(self) -> bool:
         parts = (self.cloudinary_cloud_name, self.cloudinary_api_key, self.cloudinary_api_secret)
         return self.cloudinary_url is not None or all(parts)
+
+    @property
+    def cloudinary_credentials(self) -> CloudinaryCredentials:
+        """What CLOUDINARY_URL says, else the three values. Raises `ValueError` if neither is complete."""
+        url = self.cloudinary_url.get_secret_value() if self.cloudinary_url else None
+        if url is not None:
+            match = _CLOUDINARY_URL.match(url)
+            if match is None:
+                raise ValueError("CLOUDINARY_URL is not complete")
+            key, secret, cloud = (unquote(part) for part in match.groups())
+            return CloudinaryCredentials(cloud, key, secret)
+        if not (self.cloudinary_cloud_name and self.cloudinary_api_key and self.cloudinary_api_secret):
+            raise ValueError("Cloudinary's settings are not complete")
+        secret = self.cloudinary_api_secret.get_secret_value()
+        return CloudinaryCredentials(self.cloudinary_cloud_name, self.cloudinary_api_key, secret)
 
     @property
     def chosen_image_store(self) -> Literal["local", "cloudinary", "s3"]:
@@ -102,16 +133,21 @@ class StorageSettings(BaseModel):
                 "IMAGE_STORE=cloudinary needs them"
             )
         url = self.cloudinary_url.get_secret_value() if self.cloudinary_url else None
-        if url is not None and not _is_cloudinary_url(url):
+        if url is not None and not _CLOUDINARY_URL.match(url):
             problems.append("CLOUDINARY_URL: must look like cloudinary://key:secret@cloud")
         if "s3" in (self.image_store, self.report_store, self.staging_store) and not self.aws_s3_bucket:
             problems.append("AWS_S3_BUCKET: a store in S3 needs it")
         if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
             problems.append("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither")
+        addresses = {
+            "CLOUDINARY_UPLOAD_PREFIX": self.cloudinary_upload_prefix,
+            "CLOUDINARY_DELIVERY_PREFIX": self.cloudinary_delivery_prefix,
+            "AWS_S3_ENDPOINT_URL": self.aws_s3_endpoint_url,
+            "AWS_S3_PUBLIC_ENDPOINT_URL": self.aws_s3_public_endpoint_url,
+        }
+        problems += [
+            f"{name}: must be an http:// or https:// address"
+            for name, address in addresses.items()
+            if address is not None and not _ADDRESS.match(address)
+        ]
         return problems
-
-
-def _is_cloudinary_url(url: str) -> bool:
-    scheme, _, rest = url.partition("://")
-    credentials, at, cloud = rest.partition("@")
-    return scheme == "cloudinary" and bool(at and cloud) and all(credentials.partition(":"))

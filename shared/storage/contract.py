@@ -6,8 +6,10 @@ from typing import Protocol
 class ObjectStore(Protocol):
     """Keeps bytes under keys such as `overlay/S0A…-1.png`.
 
-    Keys are made by this product from ids, never from a client's words. Every method raises
-    `shared.errors.StorageError` when the store does not answer as it should: the caller may try again.
+    Keys are made by this product from ids, never from a client's words; another one raises
+    `ObjectNotFoundError`. Every method raises `shared.errors.StorageError` when the store does not answer as
+    it should: the caller may try again. `StoreRefusedError`, one of those, is not worth another try: the
+    settings are wrong. `is_up` raises nothing.
     """
 
     def put(self, key: str, data: bytes, content_type: str) -> None:

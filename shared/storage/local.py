@@ -1,7 +1,6 @@
 """Objects as files on the local disk, served by the API through signed, expiring links."""
 
 import os
-import re
 import secrets
 import time
 from contextlib import suppress
@@ -11,9 +10,9 @@ from pathlib import Path
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from shared.errors import ObjectNotFoundError, StorageError
+from shared.storage.keys import checked_key
 
 LINK_PREFIX = "/api/files"
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*\.[a-z]{2,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +97,7 @@ class LocalStore:
         return os.access(self._folder, os.W_OK)
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ObjectNotFoundError("No object can have such a key.")
-        return self._folder / key
+        return self._folder / checked_key(key)
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,0 +1,30 @@
+"""Keys of objects, and the names under which browsers save them."""
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+from shared.errors import ObjectNotFoundError
+
+MAX_FILENAME = 150
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*\.[a-z]{2,4}")
+_UNPLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def checked_key(key: str) -> str:
+    """The key itself. Raises `ObjectNotFoundError` if this product never makes such a key."""
+    if not _KEY.fullmatch(key):
+        raise ObjectNotFoundError("No object can have such a key.")
+    return key
+
+
+def content_disposition(kind: str, filename: str) -> str:
+    """A Content-Disposition header (RFC 6266) of an "inline" or "attachment" answer.
+
+    The plain name is for old clients. No name can end the header or start another one.
+    """
+    last = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    visible = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()[-MAX_FILENAME:]
+    name = visible or "file"
+    plain = _UNPLAIN.sub("_", name)
+    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
