@@ -93,6 +93,7 @@ def _columns(result: ScanResult) -> dict[str, Any]:
     said = finding if finding is not None and finding.review is None else None
     return {
         "id": result.claim.subject_id,
+        "is_staged": False,  # the image store has the original by now
         "heatmap_path": finding.heatmap_key if finding else None,
         "overlay_path": finding.overlay_key if finding else None,
         "prediction": prediction_of(said.probability) if said else None,

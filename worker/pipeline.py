@@ -6,11 +6,10 @@ does not wait for a disk or a network. At most two batches are in flight beside 
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
 from sqlalchemy import select
 
 from shared import job_queries, jobs, results
@@ -19,29 +18,19 @@ from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Scan
+from shared.originals import read_original
 from shared.results import Finding, Rejected, ScanResult
 from shared.services import Services
-from shared.storage import ObjectStore
 from worker.analysis import Model, Prediction, predict_each
-from worker.explanation import explain
-from worker.heatmap import draw
 from worker.leases import LeaseKeeper, process_name
 from worker.picture_check import rejection_of
-from worker.preprocessing import ModelInput, prepare
+from worker.preprocessing import prepare
+from worker.slices import PictureFile, Slice, draw_finding, original_file
+from worker.staging import StagingCleaner
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One scan on its way through the pipeline: decoded, and ready for the model."""
-
-    claim: Claim
-    scan_id: str
-    picture: Image.Image  # mode "L", upright
-    model_input: ModelInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +40,14 @@ class PreparedBatch:
     slices: Sequence[Slice]
     failures: Sequence[Failure]
     began: float  # time.perf_counter() at the claim
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A result whose pictures are on their way to the image store."""
+
+    result: ScanResult
+    uploads: Sequence[Future[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +71,8 @@ class ScanPipeline:
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")
         self._pictures = ThreadPoolExecutor(self._settings.io_threads, "picture")
+        self._uploads = ThreadPoolExecutor(self._settings.io_threads, "upload")
+        self._staging = StagingCleaner(services)
         self._claimed_batches = 0
 
     def close(self) -> None:
@@ -81,6 +80,8 @@ class ScanPipeline:
         self._leases.stop()
         self._stages.shutdown()
         self._pictures.shutdown()
+        self._uploads.shutdown()
+        self._staging.close()
 
     def drain(self) -> int:
         """Analyse the backlog for at most `drain_seconds`, then wake the next task if rows are left.
@@ -105,6 +106,7 @@ class ScanPipeline:
                 ended += finishing.result()
         finally:
             self._settle([future for future in (preparing, finishing) if future is not None])
+            self._staging.settle()
         if preparing is None:
             self._wake_next()
         return ended
@@ -118,7 +120,7 @@ class ScanPipeline:
             claims = jobs.claim(
                 session, JobKind.SCAN, self._owner, settings.batch_size, settings.lease_seconds, bulk_first
             )
-            query = select(Scan.id, Scan.scan_id, Scan.original_path)
+            query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged)
             rows = (
                 session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
                 if claims
@@ -128,7 +130,7 @@ class ScanPipeline:
             return None
         self._claimed_batches += 1
         self._leases.hold(claims)
-        found = {row.id: (row.scan_id, row.original_path) for row in rows}
+        found = {row.id: (row.scan_id, row.original_path, row.is_staged) for row in rows}
         loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
         return PreparedBatch(
             slices=[item for item in loaded if isinstance(item, Slice)],
@@ -136,10 +138,13 @@ class ScanPipeline:
             began=began,
         )
 
-    def _load(self, claim: Claim, scan_id: str, key: str) -> Slice | Failure:
+    def _load(self, claim: Claim, scan_id: str, key: str, is_staged: bool) -> Slice | Failure:
         try:
-            picture = read_grey(self._services.images.get(key), self._settings.image_limits)
-            loaded = Slice(claim, scan_id, picture, prepare(picture, self._loaded.input_size))
+            data = read_original(self._services, key, is_staged)
+            picture = read_grey(data, self._settings.image_limits)
+            prepared = prepare(picture, self._loaded.input_size)
+            staged = original_file(key, data) if is_staged else None
+            loaded = Slice(claim, scan_id, picture, prepared, staged)
         except BrainScanError as error:
             return _failure(claim, error)
         self._leases.progress()
@@ -148,13 +153,16 @@ class ScanPipeline:
     def _finish(self, batch: PreparedBatch, predictions: Sequence[Prediction | ModelPredictionError]) -> int:
         """Draw, store and record a predicted batch. Returns how many scans ended."""
         settings = self._settings
-        outcomes = list(self._pictures.map(self._draw, batch.slices, predictions))
+        drawn = list(self._pictures.map(self._draw, batch.slices, predictions))
+        outcomes = [item if isinstance(item, Failure) else _stored(item) for item in drawn]
         analysed = [item for item in outcomes if isinstance(item, ScanResult)]
         failures = [*batch.failures, *(item for item in outcomes if isinstance(item, Failure))]
         with self._services.sessions.begin() as session:
             kept = results.record(session, analysed)
             final = jobs.fail(session, failures, settings.max_attempts, settings.retry_seconds)
         self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
+        ended = {result.claim for result in kept}
+        self._staging.discard(s.staged.key for s in batch.slices if s.staged and s.claim in ended)
         log.info(
             "batch finished",
             size=len(outcomes) + len(batch.failures),
@@ -167,20 +175,28 @@ class ScanPipeline:
         )
         return len(kept) + len(final)
 
-    def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> ScanResult | Failure:
+    def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> Drawn | Failure:
+        """Draw, and start to store; the original too if only the staging store has it."""
         if isinstance(prediction, ModelPredictionError):
             return _failure(item.claim, prediction)
         rejection = rejection_of(item.picture, prediction)
+        outcome: Finding | Rejected
+        pictures = [item.staged] if item.staged else []
         try:
-            outcome = (
-                Rejected(rejection.reason, rejection.score)
-                if rejection
-                else store_finding(self._services.images, item, prediction)
-            )
+            if rejection:
+                outcome = Rejected(rejection.reason, rejection.score)
+            else:
+                outcome, drawn = draw_finding(item, prediction)
+                pictures += drawn
         except BrainScanError as error:
             return _failure(item.claim, error)
         self._leases.progress()
-        return ScanResult(item.claim, outcome, self._loaded.provenance)
+        result = ScanResult(item.claim, outcome, self._loaded.provenance)
+        return Drawn(result, [self._uploads.submit(self._store, picture) for picture in pictures])
+
+    def _store(self, picture: PictureFile) -> None:
+        self._services.images.put(picture.key, picture.data, picture.content_type)
+        self._leases.progress()
 
     def _settle(self, futures: Sequence[Future[Any]]) -> None:
         """After an error: wait for what still runs, then give back every claim that has not ended."""
@@ -203,22 +219,15 @@ class ScanPipeline:
                     self._services.queue.wake(JobKind.SCAN, lane, waiting)
 
 
-def store_finding(images: ObjectStore, item: Slice, prediction: Prediction) -> Finding:
-    """Draw heatmap and overlay and store them under keys of this attempt; the row will name the winner's."""
-    drawing = draw(item.picture, prediction.evidence_map, item.model_input.crop)
-    name = f"{item.scan_id}-{item.claim.attempt}.png"
-    heatmap_key, overlay_key = f"heatmap/{name}", f"overlay/{name}"
-    images.put(heatmap_key, drawing.heatmap, "image/png")
-    images.put(overlay_key, drawing.overlay, "image/png")
-    return Finding(
-        probability=prediction.probability,
-        raw_probability=prediction.raw_probability,
-        class_probabilities=prediction.class_probabilities,
-        review=prediction.review,
-        explanation=explain(prediction, item.model_input),
-        heatmap_key=heatmap_key,
-        overlay_key=overlay_key,
-    )
+def _stored(drawn: Drawn) -> ScanResult | Failure:
+    """Wait for the pictures of one scan."""
+    wait(drawn.uploads)
+    try:
+        for upload in drawn.uploads:
+            upload.result()
+    except BrainScanError as error:
+        return _failure(drawn.result.claim, error)
+    return drawn.result
 
 
 def _failure(claim: Claim, error: BrainScanError) -> Failure:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from shared import reports
@@ -9,7 +10,8 @@ from shared.errors import ObjectNotFoundError, ValidationError
 from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan
-from shared.storage import ObjectStore
+from shared.originals import read_original
+from shared.services import Services
 from worker.explanation import OUTSIDE_HEAD
 from worker.one_by_one import OneByOne
 from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
@@ -27,7 +29,7 @@ class ReportRenderer(OneByOne):
         with services.sessions() as session:
             report = reports.load_for_rendering(session, claim)
         scans = [scan for scan in report.scans if scan.probability is not None]
-        pdf = render_report(report_facts(report, scans, services.images))
+        pdf = render_report(report_facts(report, scans, services))
         key = f"{report.report_id}.pdf"
         services.reports.put(key, pdf, "application/pdf")
         with services.sessions.begin() as session:
@@ -35,7 +37,7 @@ class ReportRenderer(OneByOne):
         log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)
 
 
-def report_facts(report: Report, scans: list[Scan], images: ObjectStore) -> ReportFacts:
+def report_facts(report: Report, scans: list[Scan], services: Services) -> ReportFacts:
     """Rows -> the report's facts; pictures are fetched when their page is painted.
 
     The time is the request's, not now: the same report has the same bytes however often it is rendered.
@@ -56,13 +58,14 @@ def report_facts(report: Report, scans: list[Scan], images: ObjectStore) -> Repo
             email=patient.email,
             phone=patient.phone,
         ),
-        scans=[_scan_facts(scan, images, newest) for scan in scans],
+        scans=[_scan_facts(scan, services, newest) for scan in scans],
         model=newest,
     )
 
 
-def _scan_facts(scan: Scan, images: ObjectStore, newest: ModelFacts) -> ScanFacts:
+def _scan_facts(scan: Scan, services: Services, newest: ModelFacts) -> ScanFacts:
     model = _model_facts(scan)
+    images = services.images
     return ScanFacts(
         scan_id=scan.scan_id,
         filename=scan.original_filename,
@@ -74,17 +77,17 @@ def _scan_facts(scan: Scan, images: ObjectStore, newest: ModelFacts) -> ScanFact
         tumor_type=scan.tumor_type,
         review=scan.review,
         is_heat_outside_head=OUTSIDE_HEAD in (scan.explanation or {}).get("flags", []),
-        original=_picture(images, scan.original_path),
-        heatmap=_picture(images, scan.heatmap_path),
-        overlay=_picture(images, scan.overlay_path),
+        original=_picture(partial(read_original, services, scan.original_path, scan.is_staged)),
+        heatmap=_picture(partial(images.get, scan.heatmap_path) if scan.heatmap_path else bytes),
+        overlay=_picture(partial(images.get, scan.overlay_path) if scan.overlay_path else bytes),
         model=None if model == newest else model,
     )
 
 
-def _picture(images: ObjectStore, key: str | None) -> Callable[[], bytes]:
+def _picture(read: Callable[[], bytes]) -> Callable[[], bytes]:
     def fetch() -> bytes:
         try:
-            return images.get(key) if key else b""
+            return read()
         except ObjectNotFoundError:
             return b""  # the page says that the picture is missing; the findings are still worth a report
 

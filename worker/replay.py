@@ -22,6 +22,7 @@ from shared.errors import BrainScanError, NotFoundError, ValidationError
 from shared.images import read_grey
 from shared.logs import configure_logging, get_logger
 from shared.models import Scan
+from shared.originals import read_original
 from shared.services import Services, build_services
 from shared.settings import SettingsError, load_settings
 from worker.picture_check import rejection_of
@@ -71,7 +72,7 @@ def replay(services: Services, scan_id: str) -> Json:
     if scan.model is None:
         raise ValidationError(f"Scan {scan_id} has no result yet.")
     settings = services.settings
-    picture = read_grey(services.images.get(scan.original_path), settings.image_limits)
+    picture = read_grey(read_original(services, scan.original_path, scan.is_staged), settings.image_limits)
     then = scan.model
     predictor = load_model(settings.model_folder, settings.device, str(then.get("engine", "auto")))
     here = {name: getattr(predictor.manifest, name) for name in _MUST_MATCH}

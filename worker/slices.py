@@ -1,0 +1,61 @@
+"""One scan between its stored original and its stored pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from shared.jobs import Claim
+from shared.results import Finding
+from worker.analysis import Prediction
+from worker.explanation import explain
+from worker.heatmap import draw
+from worker.preprocessing import ModelInput
+
+CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """What is to be stored in the image store."""
+
+    key: str
+    data: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One scan on its way through the pipeline: decoded, and ready for the model."""
+
+    claim: Claim
+    scan_id: str
+    picture: Image.Image  # mode "L", upright
+    model_input: ModelInput
+    staged: PictureFile | None  # the original, where the image store does not have it yet
+
+
+def original_file(key: str, data: bytes) -> PictureFile:
+    """The original for the image store, under the key that it had in staging."""
+    return PictureFile(key, data, CONTENT_TYPES[key.rsplit(".", 1)[-1]])
+
+
+def draw_finding(item: Slice, prediction: Prediction) -> tuple[Finding, Sequence[PictureFile]]:
+    """Heatmap and overlay, under keys of this attempt, and the finding that names them.
+
+    The row will name the winner's: an attempt that lost its claim spoils no other's pictures.
+    """
+    drawing = draw(item.picture, prediction.evidence_map, item.model_input.crop)
+    name = f"{item.scan_id}-{item.claim.attempt}.png"
+    heatmap = PictureFile(f"heatmap/{name}", drawing.heatmap, "image/png")
+    overlay = PictureFile(f"overlay/{name}", drawing.overlay, "image/png")
+    finding = Finding(
+        probability=prediction.probability,
+        raw_probability=prediction.raw_probability,
+        class_probabilities=prediction.class_probabilities,
+        review=prediction.review,
+        explanation=explain(prediction, item.model_input),
+        heatmap_key=heatmap.key,
+        overlay_key=overlay.key,
+    )
+    return finding, (heatmap, overlay)
