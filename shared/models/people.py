@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import Base
@@ -23,28 +23,36 @@ class Admin(Base):
     __table_args__ = (CheckConstraint("role IN ('admin', 'reader')", name="role"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    username: Mapped[str] = mapped_column(String(100), unique=True)
+    username: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
-    email: Mapped[str | None] = mapped_column(String(254))
+    email: Mapped[str | None]
     role: Mapped[AdminRole] = mapped_column(String(20), default=AdminRole.ADMIN)
     has_generated_password: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Patient(Base):
-    """A person whose scans are analysed. `patient_id` is the display id, `id` the key in URLs."""
+    """A person whose scans are analysed. `patient_id` is the display id, `id` the key in URLs.
+
+    Only rows taken over from the replaced system lack an e-mail address, or share that of an older row
+    (`shares_email`): every other address belongs to one patient.
+    """
 
     __tablename__ = "patients"
+    __table_args__ = (
+        Index("uq_patients_email", "email", unique=True, postgresql_where=text("NOT shares_email")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    patient_id: Mapped[str] = mapped_column(String(50), unique=True)
-    name: Mapped[str] = mapped_column(String(200))
-    email: Mapped[str] = mapped_column(String(254), unique=True)
+    patient_id: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
+    email: Mapped[str | None]
+    shares_email: Mapped[bool] = mapped_column(default=False)
     age: Mapped[int | None]
-    gender: Mapped[str | None] = mapped_column(String(20))
-    phone: Mapped[str | None] = mapped_column(String(50))
+    gender: Mapped[str | None]
+    phone: Mapped[str | None]
     address: Mapped[str | None]
-    username: Mapped[str] = mapped_column(String(100), unique=True)
+    username: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     has_generated_password: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

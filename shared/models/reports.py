@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, func
+from sqlalchemy import Column, ForeignKey, Integer, Table, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.models.base import Base
@@ -28,7 +28,7 @@ class Report(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
-    report_id: Mapped[str] = mapped_column(String(50), unique=True)
+    report_id: Mapped[str] = mapped_column(unique=True)
     report_path: Mapped[str | None]
     is_legacy: Mapped[bool] = mapped_column(default=False)
     legacy_path: Mapped[str | None]  # what `report_path` was before `api.cli migrate-reports` moved the file

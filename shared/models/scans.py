@@ -24,8 +24,8 @@ class Scan(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"))
-    scan_id: Mapped[str] = mapped_column(String(50), unique=True)
-    original_filename: Mapped[str] = mapped_column(String(255))
+    scan_id: Mapped[str] = mapped_column(unique=True)
+    original_filename: Mapped[str]
     original_path: Mapped[str]
     is_staged: Mapped[bool] = mapped_column(default=False)
     content_type: Mapped[str | None] = mapped_column(String(50))

@@ -1,8 +1,10 @@
-"""The first schema."""
+"""The first schema; the replaced system's tables, if there are any, make room for it."""
 
 from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
+
+from shared.migrations import takeover
 
 revision = "0001"
 down_revision = None
@@ -11,6 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    takeover.set_aside(op.get_bind())
     op.create_table(
         "admins",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -234,3 +237,4 @@ def downgrade() -> None:
     op.drop_table("patients")
     op.drop_table("batches")
     op.drop_table("admins")
+    takeover.put_back(op.get_bind())
