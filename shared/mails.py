@@ -105,7 +105,8 @@ def message_of(mail: Mail, settings: Settings) -> EmailMessage:
         )
     password = decrypt(mail.secret, settings.secret_key.get_secret_value(), _PURPOSE)
     patient = mail.patient
-    envelope = Envelope(settings.mail_sender, patient.name, patient.email, mail.message_id, mail.created_at)
+    address = patient.email or ""  # old records may lack one
+    envelope = Envelope(settings.mail_sender, patient.name, address, mail.message_id, mail.created_at)
     portal = settings.portal_url or settings.public_url
     return credentials_message(envelope, patient.username, password, portal)
 
