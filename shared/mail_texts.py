@@ -82,7 +82,7 @@ def _recipient(envelope: Envelope) -> Address:
         # IDNA: no mail server needs to know SMTPUTF8 for a domain with an umlaut.
         ascii_domain = domain.encode("idna").decode("ascii")
         return Address(display_name=envelope.name, addr_spec=f"{local}@{ascii_domain}")
-    except (ValueError, MessageError):
+    except (ValueError, MessageError, IndexError):  # the last one for an address that ends early
         raise MailRecipientError(
             "The recipient's name or e-mail address cannot be used in a mail: correct it."
         ) from None
@@ -92,6 +92,7 @@ def _fill(message: EmailMessage, text: str, html: str) -> None:
     # Quoted-printable: not every server takes eight-bit bodies.
     message.set_content(text + "\n", cte="quoted-printable")
     message.add_alternative(html, subtype="html", cte="quoted-printable")
+    message.set_boundary(f"=_{str(message['Message-ID']).strip('<>').partition('@')[0]}")
 
 
 def _lines(facts: dict[str, str]) -> str:

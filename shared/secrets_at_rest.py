@@ -18,7 +18,7 @@ def decrypt(token: str, secret_key: str, purpose: str) -> str:
     """The text of a token. Raises `SecretError` for another key, another purpose or a changed token."""
     try:
         return _cipher(secret_key, purpose).decrypt(token).decode()
-    except InvalidToken:
+    except (InvalidToken, ValueError):  # the latter for what was never a token
         raise SecretError(
             "A stored secret cannot be read: SECRET_KEY is not the one it was kept with."
         ) from None

@@ -151,7 +151,7 @@ def _translated() -> Iterator[None]:
 
 def _refusal(error: smtplib.SMTPException) -> MailError:
     code = _code_of(error)
-    log.warning("mail server refused", cause=type(error).__name__, status=code)
+    log.info("mail server refused", cause=type(error).__name__, status=code)
     if isinstance(error, (smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError)):
         return _unreachable()
     if code is not None and _is_passing(code):

@@ -7,29 +7,35 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic import SecretStr
+from redis import Redis
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared import accounts
+from shared import accounts, mails
 from shared.accounts import NewPatient
-from shared.models import Job, JobStatus, Worker
+from shared.models import Job, JobKind, JobStatus, Lane, Patient, Worker
 from shared.services import Services, build_services
 from shared.settings import Settings
-from stack.ports import free_port
+from stack.ports import LOOPBACK, free_port
 from stack.redis_server import RedisServer
 from tests.fakes import picture
 from tests.integration.conftest import ADMIN_PASSWORD, client_of
+from tests.mail_server import LOGIN, PASSWORD, MailServer, make_certificate
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = picture(size=(256, 256))
+SCAN_QUEUES, REPORT_QUEUES = "scans.interactive,scans.bulk", "reports,mail,system"
 POOL = ["-P", "prefork", "-c", "1", "--pool-start-method", "spawn"]
 PATIENCE_S = 90
 
@@ -54,7 +60,9 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-def start_worker(settings: Settings, folder: Path, **environment: str) -> RunningWorker:
+def start_worker(
+    settings: Settings, folder: Path, queues: str = SCAN_QUEUES, **environment: str
+) -> RunningWorker:
     log_file = folder / "worker.log"
     values = {
         "DATABASE_URL": settings.database_url.get_secret_value(),
@@ -69,7 +77,7 @@ def start_worker(settings: Settings, folder: Path, **environment: str) -> Runnin
     argv = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", "scan@%h"]
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [*argv, "-Q", "scans.interactive,scans.bulk", *POOL],
+            [*argv, "-Q", queues, *POOL],
             cwd=ROOT,
             env={**os.environ, **values},
             stdout=log,
@@ -192,3 +200,71 @@ def test_damaged_weights_stop_the_worker_with_one_clear_line(
         assert count(real_services, select(func.count(Worker.name))) == 0
     finally:
         stop_worker(worker)
+
+
+@contextmanager
+def everything_said_to(redis: Redis) -> Iterator[list[str]]:
+    """Every command that any client sends to Redis meanwhile."""
+    said: list[str] = []
+    with redis.monitor() as monitor:
+
+        def listen() -> None:
+            for command in monitor.listen():
+                said.append(str(command["command"]))
+                if said[-1].startswith("ECHO enough"):
+                    return
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        yield said
+        redis.echo("enough")
+        thread.join(10)
+
+
+def everything_kept_in(redis: Redis) -> bytes:
+    return b"".join(key + (redis.dump(key) or b"") for key in redis.keys("*"))
+
+
+def test_a_password_reaches_its_mail_and_neither_the_broker_nor_a_log(
+    real_settings: Settings, real_services: Services, patient: int, tmp_path: Path
+) -> None:
+    server = MailServer(make_certificate(tmp_path))
+    mail = {
+        "smtp_server": LOOPBACK,
+        "smtp_port": server.port,
+        "smtp_security": "starttls",
+        "smtp_username": LOGIN,
+        "smtp_password": SecretStr(PASSWORD),
+        "smtp_ca_file": str(server.certificate.chain),
+    }
+    services = replace(real_services, settings=real_settings.model_copy(update=mail))
+    environment = {name.upper(): str(value) for name, value in mail.items()} | {"SMTP_PASSWORD": PASSWORD}
+    secret = "tell nobody but the patient"
+    redis = Redis.from_url(real_settings.redis_url.get_secret_value())
+    with everything_said_to(redis) as said:
+        with services.sessions.begin() as session:
+            job = mails.queue_credentials(
+                session, session.get_one(Patient, patient), secret, services.settings
+            )
+        assert job is not None
+        services.queue.wake(JobKind.MAIL, Lane.INTERACTIVE, [job.id])
+        kept = everything_kept_in(redis)
+        # No server yet: the first attempt fails, and its failure is logged too.
+        worker = start_worker(
+            real_settings, tmp_path, REPORT_QUEUES, WORKER_ROLE="report", LOG_LEVEL="DEBUG", **environment
+        )
+        try:
+            until(lambda: len(worker.events("job failed")) > 0, "an attempt fails")
+            server.start()
+            until(lambda: all_ended(services, 1), "the mail is sent")
+            kept += everything_kept_in(redis)
+        finally:
+            server.stop()
+            stop_worker(worker)
+    body = server.received[0].get_body(("plain",))
+    assert body is not None
+    assert secret in body.get_content()
+    assert str(job.id) in "".join(said)
+    seen = "".join(said).encode() + kept + worker.log_file.read_bytes()
+    for hidden in (secret, PASSWORD, "ada@example.org"):
+        assert hidden.encode() not in seen
