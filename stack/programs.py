@@ -48,6 +48,7 @@ def product_environment(
         "SECRET_KEY": secrets.secret_key,
         "IMAGE_FOLDER": str(state.root / "images"),
         "REPORT_FOLDER": str(state.root / "reports"),
+        "STAGING_FOLDER": str(state.root / "staging"),
         "PYTHONUNBUFFERED": "1",
         OWNER_VARIABLE: str(state.root),
     }
