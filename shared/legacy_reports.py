@@ -47,7 +47,7 @@ def locate(services: Services, report: Report) -> LegacyReport:
     name = _name(old_path)
     for paths in _places(services, report, old_path):
         key = _stored(services, paths)
-        file = None if key else _inside(services.settings.report_folder, paths)
+        file = None if key else inside(services.settings.report_folder, paths)
         if key or file:
             return LegacyReport(name, key, file)
     raise ObjectNotFoundError(GONE)
@@ -98,7 +98,7 @@ def named(session: Session, name: str) -> list[Report]:
 def local_file(services: Services, report: Report, old_path: str) -> Path | None:
     """The file inside REPORT_FOLDER that belongs to this old path of the report, if there is one."""
     folder = services.settings.report_folder
-    found = (_inside(folder, paths) for paths in _places(services, report, old_path))
+    found = (inside(folder, paths) for paths in _places(services, report, old_path))
     return next((file for file in found if file is not None), None)
 
 
@@ -123,7 +123,7 @@ def _stored(services: Services, paths: list[str]) -> str | None:
     return None
 
 
-def _inside(folder: Path, paths: list[str]) -> Path | None:
+def inside(folder: Path, paths: list[str]) -> Path | None:
     """The file that one of these paths leads to, if it lies inside the folder once all links are followed."""
     root = folder.resolve()
     for path in paths:
