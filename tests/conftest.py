@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
@@ -17,6 +18,11 @@ from shared.settings import Settings
 from stack.ports import free_port
 from stack.postgres import Cluster
 from stack.redis_server import RedisServer
+from tests.servers.cloudinary import FakeCloudinary
+from tests.servers.s3 import S3Server
+
+if TYPE_CHECKING:
+    from moto.server import ThreadedMotoServer
 
 SECRET = "a secret key that only the tests use"
 
@@ -57,6 +63,28 @@ def engine(postgres: Cluster) -> Iterator[Engine]:
     upgrade(built)
     yield built
     built.dispose()
+
+
+@pytest.fixture
+def cloudinary_server() -> Iterator[FakeCloudinary]:
+    with FakeCloudinary() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> "Iterator[ThreadedMotoServer]":
+    from moto.server import ThreadedMotoServer  # slow, and few tests need it
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_server(moto: "ThreadedMotoServer") -> Iterator[S3Server]:
+    with S3Server(moto) as server:
+        yield server
 
 
 @pytest.fixture

@@ -99,19 +99,26 @@ class RecordingQueue:
 
 
 class FailingStore(LocalStore):
-    """A local store whose next calls fail, as many as told."""
+    """A local store whose next calls fail, as many as told, or every call of the methods in `broken`."""
 
     failures = 0
+    broken: frozenset[str] = frozenset()
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        self._maybe_fail()
+        self._maybe_fail("put")
         super().put(key, data, content_type)
 
     def get(self, key: str) -> bytes:
-        self._maybe_fail()
+        self._maybe_fail("get")
         return super().get(key)
 
-    def _maybe_fail(self) -> None:
+    def delete(self, key: str) -> None:
+        self._maybe_fail("delete")
+        super().delete(key)
+
+    def _maybe_fail(self, method: str) -> None:
+        if method in self.broken:
+            raise StorageError("made-up outage")
         if self.failures > 0:
             self.failures -= 1
             raise StorageError("made-up outage")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import urllib3
@@ -42,7 +43,8 @@ class HttpPool:
                 method, url, timeout=timeout, retries=False, preload_content=False, **content
             )
             try:
-                data = read_whole(response.stream(_CHUNK), deadline)
+                # What has come so far: a plain read waits for a whole chunk, however slowly it comes.
+                data = read_whole(iter(partial(response.read1, _CHUNK), b""), deadline)
             finally:
                 response.close()
         except (HTTPError, OSError) as error:

@@ -70,7 +70,7 @@ class LocalStore:
         # Expiry moves in steps, so that a link stays the same between two polls and browsers can cache it.
         step = max(self._link_seconds // 2, 1)
         expires = (int(time.time()) // step + 2) * step
-        payload = [key, expires, filename] if filename else [key, expires]
+        payload = [checked_key(key), expires, *([filename] if filename else [])]
         return f"{LINK_PREFIX}/{self.role}/{self._signer.dumps(payload)}"
 
     def thumbnail(self, key: str, side: int) -> str:  # noqa: ARG002 - the local store scales nothing

@@ -4,6 +4,7 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -40,7 +41,7 @@ _REFUSED = (
     "InvalidToken",
 )
 _MISCONFIGURED = (NoCredentialsError, PartialCredentialsError, ProfileNotFound, ParamValidationError)
-_CHUNK = 256 * 1024
+_CHUNK = 4096  # small: the SDK's read waits for a whole one, and only then is the time looked at
 
 Answer = TypeVar("Answer")
 
@@ -133,7 +134,7 @@ class S3Store:
         def fetch() -> bytes:
             deadline = time.monotonic() + 2 * self._connection.timeout_s
             answer = self._client.get_object(**place)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 data = read_whole(body.iter_chunks(_CHUNK), deadline)
             if not data:
                 raise TryLaterError("S3 gave an empty object.")
