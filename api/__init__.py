@@ -2,12 +2,27 @@
 
 from flask import Flask
 from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
 
+from api import documentation
 from api.auth import deny_by_default
-from api.errors import register_error_handlers
+from api.documentation import make_documented_app
+from api.errors import refuse_invalid, register_error_handlers
+from api.rate_limit import RateLimit
 from api.request_log import register_request_log
-from api.routes import accounts, files, health, images, jobs, patients, reports, scans
-from api.wiring import EXTENSION
+from api.routes import (
+    accounts,
+    administration,
+    batches,
+    files,
+    health,
+    jobs,
+    patients,
+    portal,
+    reports,
+    scans,
+)
+from api.wiring import EXTENSION, Wiring
 from shared.services import Services
 from shared.storage import LocalStore
 
@@ -17,7 +32,8 @@ MAX_FORM_PARTS = 1000
 
 def create_app(services: Services) -> Flask:
     """The application over these services. Opens no connection."""
-    app = Flask("api", static_folder=None)
+    app = make_documented_app()
+    app.validation_error_callback = refuse_invalid
     settings = services.settings
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,
@@ -25,7 +41,10 @@ def create_app(services: Services) -> Flask:
         MAX_FORM_PARTS=MAX_FORM_PARTS,
         DEBUG=settings.flask_debug,
     )
-    app.extensions[EXTENSION] = services
+    app.extensions[EXTENSION] = Wiring(services, RateLimit(settings))
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     CORS(
         app,
         origins=list(settings.cors_origins),
@@ -38,9 +57,10 @@ def create_app(services: Services) -> Flask:
     register_request_log(app)
     register_error_handlers(app)
     deny_by_default(app)
-    for routes in (health, accounts, patients, scans, images, jobs, reports):
-        app.register_blueprint(routes.blueprint)
-    for store in (services.images, services.reports):
+    for routes in (health, accounts, patients, portal, scans, jobs, batches, reports, administration):
+        app.register_api(routes.blueprint)
+    app.register_blueprint(documentation.blueprint)
+    for store in (services.images, services.reports, services.staging):
         if isinstance(store, LocalStore):
             app.register_blueprint(files.blueprint_for(store))
     return app

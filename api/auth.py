@@ -1,46 +1,54 @@
-"""Who is calling. Every route is closed unless it says otherwise."""
+"""Who is calling. Every route is closed to all but admins unless it says otherwise."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
-from api.wiring import services
-from shared import accounts
-from shared.accounts import Caller, Role
+from api.wiring import services, wiring
+from shared import logins
 from shared.errors import AuthenticationError, AuthorizationError, NotFoundError
+from shared.logins import STAFF, Caller, Role
 
 COOKIE = "session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+ADMINS = frozenset({Role.ADMIN})
+EVERYBODY = frozenset(Role)
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def public(view: Callable[P, R]) -> Callable[P, R]:
-    """Mark a view that needs no login."""
+    """Mark a view that needs no login. It may still ask for the `caller_or_none`."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
 
-def admin_only(view: Callable[P, R]) -> Callable[P, R]:
-    """Refuse everybody but admins."""
+def public_where_allowed(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for admins and patients, and for everybody while ALLOW_PUBLIC_UPLOADS is on."""
+    view.roles = EVERYBODY - {Role.READER}  # type: ignore[attr-defined]
+    view.is_public_where_allowed = True  # type: ignore[attr-defined]
+    return view
 
-    @wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        if caller().role != Role.ADMIN:
-            raise AuthorizationError("This needs an admin account.")
-        return view(*args, **kwargs)
 
-    return guarded
+def for_staff(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for admins and readers: it shows and changes nothing."""
+    view.roles = STAFF  # type: ignore[attr-defined]
+    return view
+
+
+def for_signed_in(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for everybody with a login; whose records it shows, it must check itself."""
+    view.roles = EVERYBODY  # type: ignore[attr-defined]
+    return view
 
 
 def require_patient_access(patient_id: int) -> None:
     """Refuse patients who ask for somebody else's record."""
     who = caller()
-    if who.role != Role.ADMIN and who.id != patient_id:
+    if not who.is_staff and who.id != patient_id:
         raise AuthorizationError("You may only see your own records.")
 
 
@@ -52,8 +60,25 @@ def caller() -> Caller:
     return who
 
 
+def caller_or_none() -> Caller | None:
+    """The caller of a public view, None without a login. A login that is not valid is refused."""
+    if "caller" not in g:
+        g.caller = _identify() if current_token() else None
+    who: Caller | None = g.caller
+    return who
+
+
+def current_token() -> str | None:
+    """The token that came with this request: the header's, else the cookie's."""
+    return _bearer() or request.cookies.get(COOKIE)
+
+
+def client_address() -> str:
+    return request.remote_addr or "unknown"
+
+
 def deny_by_default(app: Flask) -> None:
-    """Check the login before every view that is not marked public."""
+    """Check login and role before every view that is not marked public."""
 
     @app.before_request
     def check_login() -> None:
@@ -62,9 +87,15 @@ def deny_by_default(app: Flask) -> None:
             if request.routing_exception is not None:
                 return  # Flask answers 404 or 405 itself
             raise NotFoundError("There is nothing at this address.")
-        if request.method == "OPTIONS" or getattr(view, "is_public", False):
+        if request.method == "OPTIONS":
+            return
+        if getattr(view, "is_public", False) or _is_allowed_to_nobody(view):
+            wiring().rate_limit.count_address(client_address())
             return
         g.caller = _identify()
+        wiring().rate_limit.count_caller(str(g.caller))
+        if g.caller.role not in getattr(view, "roles", ADMINS):
+            raise AuthorizationError("This account may not do that.")
 
 
 def set_login_cookie(response: Response, token: str) -> None:
@@ -75,23 +106,44 @@ def set_login_cookie(response: Response, token: str) -> None:
         token,
         max_age=int(settings.session_hours * 3600),
         httponly=True,
-        secure=settings.flask_env == "production",
-        samesite="Lax",
+        secure=_is_cookie_secure(),
+        samesite=settings.cookie_same_site,
     )
 
 
-def _identify() -> Caller:
+def clear_login_cookie(response: Response) -> None:
+    response.delete_cookie(
+        COOKIE, httponly=True, secure=_is_cookie_secure(), samesite=services().settings.cookie_same_site
+    )
+
+
+def _is_allowed_to_nobody(view: object) -> bool:
+    """True for a request without a login to a view that is open at the moment."""
+    is_open = getattr(view, "is_public_where_allowed", False) and services().settings.allow_public_uploads
+    return bool(is_open) and current_token() is None
+
+
+def _is_cookie_secure() -> bool:
+    settings = services().settings
+    return settings.is_production or settings.cookie_same_site == "None"
+
+
+def _bearer() -> str | None:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    token: Any = bearer.strip() if scheme.lower() == "bearer" else None
+    return bearer.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _identify() -> Caller:
+    token: Any = current_token()
     if not token:
-        token = request.cookies.get(COOKIE)
-        if token and request.method not in SAFE_METHODS:
-            _refuse_foreign_pages()
-    if not token:
+        wiring().rate_limit.count_address(client_address())
         raise AuthenticationError("Sign in first.")
+    if _bearer() is None and request.method not in SAFE_METHODS:
+        _refuse_foreign_pages()
     with services().sessions() as session:
-        who = accounts.caller_of(session, token)
+        who = logins.caller_of(session, token)
     if who is None:
+        wiring().rate_limit.count_address(client_address())
         raise AuthenticationError("The login is not valid or has expired. Sign in again.")
     return who
 

@@ -1,6 +1,7 @@
 """Domain error -> status and JSON body. The only such place."""
 
-from flask import Flask, Response, g, jsonify
+from flask import Flask, Response, g, jsonify, request
+from pydantic import ValidationError as PydanticError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
@@ -14,11 +15,13 @@ from shared.errors import (
     NotFoundError,
     ObjectNotFoundError,
     ServiceUnavailableError,
+    TooManyRequestsError,
     ValidationError,
 )
 from shared.logs import get_logger
 
 RETRY_AFTER_S = 5
+CREDENTIALS = ("username", "password")
 STATUS_OF: tuple[tuple[type[BrainScanError], int], ...] = (  # the first match counts: special before general
     (ObjectNotFoundError, 404),
     (ValidationError, 400),
@@ -27,6 +30,7 @@ STATUS_OF: tuple[tuple[type[BrainScanError], int], ...] = (  # the first match c
     (AuthorizationError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (TooManyRequestsError, 429),
     (ModelPredictionError, 500),
     (ServiceUnavailableError, 503),
 )
@@ -51,6 +55,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(BrainScanError, _domain_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(SQLAlchemyError, _database_error)
+    app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(Exception, _unexpected_error)
 
 
@@ -69,10 +74,27 @@ def _answer(status: int, message: str, code: str, field: str | None = None) -> R
     return response
 
 
+def refuse_invalid(error: PydanticError) -> Response:
+    """A request that does not have the documented shape: the first field that is wrong is named."""
+    problem = error.errors(include_input=False, include_url=False)[0]
+    field = str(problem["loc"][0]) if problem["loc"] else None
+    message = problem["msg"].removeprefix("Value error, ")
+    if field is None:
+        message = "The request body must be a JSON object."
+    elif field in CREDENTIALS and request.path.endswith("/login"):
+        message = "Username and password are required"
+    else:
+        message = f"{field}: {message}"
+    return _answer(400, message, ValidationError.code, field)
+
+
 def _domain_error(error: BrainScanError) -> Response:
     status = next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
     field = error.field if isinstance(error, ValidationError) else None
-    return _answer(status, str(error), error.code, field)
+    response = _answer(status, str(error), error.code, field)
+    if isinstance(error, TooManyRequestsError):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -100,6 +122,10 @@ def _database_error(error: SQLAlchemyError) -> Response:
     return _answer(
         500, f"The database refused the request. Quote {g.request_id} to support.", "DATABASE_ERROR"
     )
+
+
+def _too_deep(_: RecursionError) -> Response:
+    return _answer(400, "The request body is nested too deeply.", ValidationError.code)
 
 
 def _unexpected_error(error: Exception) -> Response:

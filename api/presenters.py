@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import request
-
-from api.wiring import services
-from shared.models import Job, JobStatus, Patient, Report, Scan
+from api.links import image_link, original_link, thumbnail_link
+from shared.batches import Progress
+from shared.models import AuditEvent, Batch, Job, JobStatus, Patient, Report, Scan
 from shared.results import REJECTED
 
 Json = dict[str, Any]
-NO_BRAIN_MRI = "NOT_A_BRAIN_MRI"
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -20,22 +18,6 @@ def iso(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def absolute(link: str | None) -> str | None:
-    """A link that works from pages of another origin."""
-    if link is None or not link.startswith("/"):
-        return link
-    return (services().settings.public_url or request.host_url).rstrip("/") + link
-
-
-def image_link(key: str | None) -> str | None:
-    """A signed URL of a stored image that an `<img>` on any page can show, until it expires."""
-    return None if key is None else absolute(services().images.link(key))
-
-
-def report_filename(report: Report) -> str:
-    return (report.report_path or "").rsplit("/", 1)[-1]
 
 
 def patient_json(patient: Patient) -> Json:
@@ -54,32 +36,43 @@ def patient_json(patient: Patient) -> Json:
     }
 
 
-def scan_json(scan: Scan, job: Job) -> Json:
+def scan_json(scan: Scan, job: Job, with_map: bool = True) -> Json:
+    """The scan object. Without `with_map` it leaves out the evidence map, most of its size."""
     return {
         "id": scan.id,
         "patient_id": scan.patient_id,
         "scan_id": scan.scan_id,
         "original_filename": scan.original_filename,
-        "original_path": image_link(scan.original_path),
+        "original_path": original_link(scan),
         "heatmap_path": image_link(scan.heatmap_path),
         "overlay_path": image_link(scan.overlay_path),
-        "report_path": f"reports/{scan.report_path}" if scan.report_path else None,
+        "thumbnail_path": thumbnail_link(scan),
+        "report_path": _report_path(scan.report_path),
         "created_at": iso(scan.created_at),
-        "status": _scan_status(scan, job),
+        "status": scan_status(scan, job),
         "job_id": str(job.id),
         "model": scan.model,
-        "explanation": scan.explanation,
-        **_finding_json(scan),
+        "explanation": scan.explanation if with_map else None,
+        **finding_json(scan),
     }
 
 
-def _scan_status(scan: Scan, job: Job) -> str:
+def of_any_patient(body: Json, patient: Patient) -> Json:
+    """A scan or report object in a list that is not one patient's."""
+    return {**body, "patient_name": patient.name, "patient_identifier": patient.patient_id}
+
+
+def _report_path(path: str | None) -> str | None:
+    return f"reports/{path.replace(chr(92), '/').rsplit('/', 1)[-1]}" if path else None
+
+
+def scan_status(scan: Scan, job: Job) -> str:
     """The job's, but for a picture that was rejected: its job did what it had to."""
     is_rejected = job.status == JobStatus.SUCCEEDED and scan.review == REJECTED
     return REJECTED if is_rejected else job.status
 
 
-def _finding_json(scan: Scan) -> Json:
+def finding_json(scan: Scan) -> Json:
     return {
         "prediction": scan.prediction,
         "confidence": scan.confidence,
@@ -96,7 +89,7 @@ def report_json(report: Report) -> Json:
         "id": report.id,
         "patient_id": report.patient_id,
         "report_id": report.report_id,
-        "report_path": f"reports/{report_filename(report)}" if report.report_path else None,
+        "report_path": _report_path(report.report_path),
         "scan_count": report.scan_count,
         "tumor_count": report.tumor_count,
         "no_tumor_count": report.no_tumor_count,
@@ -104,8 +97,16 @@ def report_json(report: Report) -> Json:
     }
 
 
-def job_json(job: Job, ahead: Mapping[uuid.UUID, int] | None = None) -> Json:
-    """The job object. `ahead` says how many jobs stand before each queued one."""
+def job_json(
+    job: Job,
+    ahead: Mapping[uuid.UUID, int] | None = None,
+    eta_seconds: int | None = None,
+    is_public: bool = False,
+) -> Json:
+    """The job object. `ahead` says how many jobs stand before each queued one.
+
+    `is_public`: for somebody who knows nothing but the job's id. Nothing then says whose scan it is.
+    """
     body: Json = {
         "id": str(job.id),
         "kind": job.kind,
@@ -116,12 +117,14 @@ def job_json(job: Job, ahead: Mapping[uuid.UUID, int] | None = None) -> Json:
         "created_at": iso(job.created_at),
         "started_at": iso(job.started_at),
         "finished_at": iso(job.finished_at),
-        "batch_id": str(job.batch_id) if job.batch_id else None,
-        "result": _result_json(job),
+        "batch_id": str(job.batch_id) if job.batch_id and not is_public else None,
+        "result": _public_result_json(job) if is_public else _result_json(job),
         "error": _error_json(job),
     }
     if ahead is not None and job.id in ahead:
         body["queue_position"] = ahead[job.id] + 1
+    if eta_seconds is not None:
+        body["eta_seconds"] = eta_seconds
     return body
 
 
@@ -137,61 +140,48 @@ def _result_json(job: Job) -> Json | None:
     if job.scan is not None:
         kinds = ("original",) if job.scan.heatmap_path is None else ("original", "heatmap", "overlay")
         links = {kind: f"/api/scans/{job.scan.id}/image?kind={kind}" for kind in kinds}
-        identity = {"scan_id": job.scan.scan_id, "status": _scan_status(job.scan, job)}
-        return {**identity, **_finding_json(job.scan), **_rejection_json(job.scan), "links": links}
+        return {"scan_id": job.scan.scan_id, **_outcome_json(job.scan, job), "links": links}
     if job.report is not None:
         download = f"/api/report/download/{job.report.report_id}"
         return {**report_json(job.report), "links": {"download": download}}
-    return None
+    return {"sent_at": iso(job.mail.sent_at)} if job.mail is not None else None
 
 
-def _rejection_json(scan: Scan) -> Json:
-    return {"rejection": scan.rejection} if scan.rejection else {}
-
-
-def accepted_json(job: Job) -> Json:
-    """One accepted file of an upload whose analysis is still to come."""
-    return {
-        "success": True,
-        "job_id": str(job.id),
-        "status": job.status,
-        **_identity_json(job),
-        **_blank_images(),
-    }
-
-
-def analysed_json(job: Job) -> Json:
-    """One file of an upload in the old synchronous shape, once its job has ended."""
+def _public_result_json(job: Job) -> Json | None:
     if job.status != JobStatus.SUCCEEDED or job.scan is None:
-        error = job.error_message or "The scan was not analysed."
-        return _unanalysed_json(job, job.status, error, job.error_code or "MODEL_PREDICTION_ERROR")
-    if job.scan.review == REJECTED:
-        reason = str((job.scan.rejection or {}).get("reason", "The picture was rejected."))
-        return _unanalysed_json(job, REJECTED, reason, NO_BRAIN_MRI)
-    images = {
-        "original_image": image_link(job.scan.original_path),
-        "heatmap": image_link(job.scan.heatmap_path),
-        "overlay": image_link(job.scan.overlay_path),
-    }
-    return {**accepted_json(job), **images}
+        return None
+    images = {"heatmap": image_link(job.scan.heatmap_path), "overlay": image_link(job.scan.overlay_path)}
+    links = {"original": original_link(job.scan), **{kind: link for kind, link in images.items() if link}}
+    return {**_outcome_json(job.scan, job), "links": links}
 
 
-def _unanalysed_json(job: Job, status: str, error: str, code: str) -> Json:
+def _outcome_json(scan: Scan, job: Job) -> Json:
+    rejection = {"rejection": scan.rejection} if scan.rejection else {}
+    return {"status": scan_status(scan, job), **finding_json(scan), **rejection}
+
+
+def batch_json(batch: Batch, progress: Progress) -> Json:
     return {
-        **_identity_json(job),
-        "success": False,
-        "job_id": str(job.id),
-        "status": status,
-        "error": error,
-        "code": code,
+        "id": str(batch.id),
+        "name": batch.name,
+        "origin": batch.origin,
+        "created_at": iso(batch.created_at),
+        "cancelled_at": iso(batch.cancelled_at),
+        "total": progress.total,
+        "counts": progress.counts,
+        "outcomes": progress.outcomes,
+        "eta_seconds": progress.eta_seconds,
     }
 
 
-def _identity_json(job: Job) -> Json:
-    if job.scan is None:
-        return {}
-    return {"filename": job.scan.original_filename, "scan_id": job.scan.scan_id, **_finding_json(job.scan)}
-
-
-def _blank_images() -> Json:
-    return {"original_image": None, "heatmap": None, "overlay": None}
+def audit_json(event: AuditEvent) -> Json:
+    return {
+        "id": event.id,
+        "at": iso(event.at),
+        "actor": event.actor,
+        "action": event.action,
+        "subject": event.subject,
+        "request_id": event.request_id,
+        "details": event.details,
+        "hash": event.hash,
+    }

@@ -1,15 +1,14 @@
-"""Request bytes -> checked image, or a clear refusal; then the original is stored as it came."""
+"""Uploaded bytes -> checked image, or a clear refusal; then the original is stored as it came."""
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
-from werkzeug.datastructures import FileStorage
-
 from api.wiring import services
-from shared.errors import FileUploadError, ServiceUnavailableError, UnreadableImageError
+from shared.errors import BrainScanError, FileUploadError, StorageError, UnreadableImageError
 from shared.ids import new_scan_id
 from shared.images import ImageLimits, read_grey
 from shared.scans import StoredOriginal
@@ -21,36 +20,95 @@ TYPES = {b"\xff\xd8": ("image/jpeg", "jpg"), b"\x89P": ("image/png", "png")}
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """One file that a client sent for a patient. `read` gives its bytes."""
+
+    filename: str  # as the client wrote it
+    patient_id: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A file that was not accepted, and why."""
 
     filename: str
     error: str
-    code: str
+    code: str = FileUploadError.code
 
 
-def take_uploads(files: Sequence[FileStorage]) -> list[StoredOriginal | Refused]:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file that a dry run would have taken."""
+
+    filename: str
+    patient_id: int
+
+
+Outcome = StoredOriginal | Refused
+
+
+def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
     """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
     with ThreadPoolExecutor(STORE_THREADS) as threads:
-        return list(threads.map(lambda file: _take(built, file), files))
+        return list(threads.map(lambda upload: _take(built, upload), uploads))
 
 
-def _take(built: Services, file: FileStorage) -> StoredOriginal | Refused:
-    filename = clean_filename(file.filename or "")
+def check_uploads(uploads: Sequence[Upload | Refused]) -> list[Checked | Refused]:
+    """Check every file, in order, and keep none."""
+    limits = services().settings.image_limits
+    with ThreadPoolExecutor(STORE_THREADS) as threads:
+        return list(threads.map(lambda upload: _check(limits, upload), uploads))
+
+
+def discard(originals: Sequence[StoredOriginal]) -> None:
+    """Remove stored originals that no row will name. What fails is left to reconciliation."""
+    built = services()
+    for original in originals:
+        store = built.staging if original.is_staged and built.staging else built.images
+        with suppress(StorageError):
+            store.delete(original.key)
+
+
+def _take(built: Services, upload: Upload | Refused) -> Outcome:
+    if isinstance(upload, Refused):
+        return upload
+    filename = clean_filename(upload.filename)
     try:
-        return _store(built, filename, file.stream.read())
-    except (FileUploadError, ServiceUnavailableError) as error:
+        return _store(built, filename, upload.patient_id, upload.read())
+    except BrainScanError as error:
         return Refused(filename, str(error), error.code)
 
 
-def _store(built: Services, filename: str, data: bytes) -> StoredOriginal:
+def _check(limits: ImageLimits, upload: Upload | Refused) -> Checked | Refused:
+    if isinstance(upload, Refused):
+        return upload
+    filename = clean_filename(upload.filename)
+    try:
+        check_image(upload.read(), limits)
+    except FileUploadError as error:
+        return Refused(filename, str(error), error.code)
+    return Checked(filename, upload.patient_id)
+
+
+def _store(built: Services, filename: str, patient_id: int, data: bytes) -> StoredOriginal:
     content_type, extension, width, height = check_image(data, built.settings.image_limits)
     scan_id = new_scan_id()
     key = f"original/{scan_id}.{extension}"
-    built.images.put(key, data, content_type)
-    digest = hashlib.sha256(data).hexdigest()
-    return StoredOriginal(scan_id, filename, key, content_type, len(data), width, height, digest)
+    (built.staging or built.images).put(key, data, content_type)
+    return StoredOriginal(
+        patient_id=patient_id,
+        scan_id=scan_id,
+        filename=filename,
+        key=key,
+        is_staged=built.staging is not None,
+        content_type=content_type,
+        byte_size=len(data),
+        width=width,
+        height=height,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
 
 
 def check_image(data: bytes, limits: ImageLimits) -> tuple[str, str, int, int]:

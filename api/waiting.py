@@ -13,6 +13,7 @@ from shared import job_queries
 from shared.models import UNFINISHED, Job
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
+POLL_AFTER_S = 1  # what clients are told
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.5
 
@@ -25,10 +26,10 @@ def preferred_wait() -> float:
     return min(seconds, settings.max_wait_seconds)
 
 
-def asked_wait() -> float:
+def asked_wait(text: str | None) -> float:
     """Seconds of `?wait=N`; anything but a number is 0."""
     try:
-        seconds = float(request.args.get("wait", "0"))
+        seconds = float(text or 0)
     except ValueError:
         return 0.0
     return min(max(seconds, 0.0), services().settings.max_wait_seconds) if math.isfinite(seconds) else 0.0

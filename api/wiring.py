@@ -1,12 +1,27 @@
 """The services of the running application, for views that need them."""
 
+from dataclasses import dataclass
+
 from flask import current_app
 
+from api.rate_limit import RateLimit
 from shared.services import Services
 
-EXTENSION = "brain_tumor_services"
+EXTENSION = "brain_tumor"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What `create_app` built."""
+
+    services: Services
+    rate_limit: RateLimit
 
 
 def services() -> Services:
-    built: Services = current_app.extensions[EXTENSION]
+    return wiring().services
+
+
+def wiring() -> Wiring:
+    built: Wiring = current_app.extensions[EXTENSION]
     return built

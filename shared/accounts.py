@@ -1,40 +1,24 @@
-"""People and their logins. Functions take a session and never commit."""
+"""People: the staff and the patients. Functions take a session and never commit."""
 
-import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
-from enum import StrEnum
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from shared.errors import AuthenticationError, ConflictError, NotFoundError
+from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_patient_id
-from shared.models import Admin, Login, Patient
-from shared.passwords import generate_password, hash_password, verify_password
+from shared.models import Admin, AdminRole, Patient
+from shared.passwords import generate_password, hash_password
 
-TOKEN_BYTES = 32
 USERNAME_RANDOM_BYTES = 4
-
-
-class Role(StrEnum):
-    ADMIN = "admin"
-    PATIENT = "patient"
+_TAKEN = "A patient with this e-mail address exists already."
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is signed in: `id` is admins.id or patients.id."""
-
-    role: Role
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class NewPatient:
-    """What is known about a patient when the record is made."""
+class PatientFacts:
+    """What is known about a patient."""
 
     name: str
     email: str
@@ -52,36 +36,83 @@ class Credentials:
     password: str
 
 
-def add_admin(session: Session, username: str, email: str | None, password: str | None) -> Credentials:
-    """Create an admin; without `password` one is generated. Raises `ConflictError` if the name is taken."""
-    password = password or generate_password()
-    session.add(Admin(username=username, email=email, password_hash=hash_password(password)))
+def add_admin(
+    session: Session,
+    username: str,
+    email: str | None,
+    password: str | None,
+    role: AdminRole = AdminRole.ADMIN,
+) -> Credentials:
+    """Create an account of the staff; without `password` one is generated.
+
+    Raises `ConflictError` if the name is taken.
+    """
+    chosen = password or generate_password()
+    session.add(
+        Admin(
+            username=username,
+            email=email,
+            role=role,
+            password_hash=hash_password(chosen),
+            has_generated_password=password is None,
+        )
+    )
     _flush(session, "An admin with this user name exists already.")
-    return Credentials(username, password)
+    return Credentials(username, chosen)
 
 
-def create_patient(session: Session, new: NewPatient) -> tuple[Patient, Credentials]:
+def find_admin(session: Session, username: str) -> Admin:
+    """Raises `NotFoundError` if there is no such account of the staff."""
+    admin = session.scalar(select(Admin).where(Admin.username == username))
+    if admin is None:
+        raise NotFoundError("There is no admin with this user name.")
+    return admin
+
+
+def list_admins(session: Session) -> list[Admin]:
+    """The staff, oldest first."""
+    return list(session.scalars(select(Admin).order_by(Admin.id)))
+
+
+def create_patient(session: Session, facts: PatientFacts) -> tuple[Patient, Credentials]:
     """Create a patient with a generated login. Raises `ConflictError` if the e-mail address is taken."""
     credentials = Credentials(f"patient_{secrets.token_hex(USERNAME_RANDOM_BYTES)}", generate_password())
     patient = Patient(
         patient_id=new_patient_id(),
         username=credentials.username,
         password_hash=hash_password(credentials.password),
-        name=new.name,
-        email=new.email,
-        age=new.age,
-        gender=new.gender,
-        phone=new.phone,
-        address=new.address,
+        has_generated_password=True,
     )
+    _write(patient, facts)
     session.add(patient)
-    _flush(session, "A patient with this e-mail address exists already.")
+    _flush(session, _TAKEN)
     return patient, credentials
 
 
-def list_patients(session: Session) -> list[Patient]:
-    """All patients, newest first."""
-    return list(session.scalars(select(Patient).order_by(Patient.id.desc())))
+def update_patient(session: Session, patient_id: int, facts: PatientFacts) -> Patient:
+    """Replace what is known. Raises `NotFoundError`, and `ConflictError` if the e-mail address is taken."""
+    patient = get_patient(session, patient_id)
+    _write(patient, facts)
+    _flush(session, _TAKEN)
+    session.refresh(patient)
+    return patient
+
+
+def _write(patient: Patient, facts: PatientFacts) -> None:
+    patient.name = facts.name
+    if patient.email != facts.email:
+        patient.shares_email = False  # a changed address must be nobody else's
+    patient.email = facts.email
+    patient.age = facts.age
+    patient.gender = facts.gender
+    patient.phone = facts.phone
+    patient.address = facts.address
+
+
+def page(session: Session, limit: int | None = None, before: int | None = None) -> list[Patient]:
+    """Patients, newest first, from before patients.id `before`."""
+    query = select(Patient).order_by(Patient.id.desc()).limit(limit)
+    return list(session.scalars(query if before is None else query.where(Patient.id < before)))
 
 
 def get_patient(session: Session, patient_id: int) -> Patient:
@@ -90,40 +121,6 @@ def get_patient(session: Session, patient_id: int) -> Patient:
     if patient is None:
         raise NotFoundError("Patient not found")
     return patient
-
-
-def log_in_admin(session: Session, username: str, password: str, hours: float) -> tuple[Admin, str]:
-    """Check the password and open a login. Returns the admin and the token, which is stored only hashed.
-
-    Raises `AuthenticationError`, after the same time whether the user exists or not.
-    """
-    admin = session.scalar(select(Admin).where(Admin.username == username))
-    if not verify_password(admin.password_hash if admin else None, password) or admin is None:
-        raise AuthenticationError("Invalid credentials")
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    session.execute(delete(Login).where(Login.expires_at < func.now()))
-    session.add(
-        Login(token_sha256=_digest(token), admin_id=admin.id, expires_at=func.now() + timedelta(hours=hours))
-    )
-    return admin, token
-
-
-def caller_of(session: Session, token: str) -> Caller | None:
-    """Who holds this token, or None if it is unknown or expired."""
-    row = session.execute(
-        select(Login.admin_id, Login.patient_id).where(
-            Login.token_sha256 == _digest(token), Login.expires_at > func.now()
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    if row.admin_id is not None:
-        return Caller(Role.ADMIN, row.admin_id)
-    return Caller(Role.PATIENT, row.patient_id)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _flush(session: Session, message: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import ConflictError, NotFoundError
-from shared.models import UNFINISHED, Batch, Job, JobEvent, JobStatus
+from shared.models import UNFINISHED, Job, JobEvent, JobStatus
 
 CANCELLED_BY_PERSON = "cancelled"
 RETRIED_BY_PERSON = "retried"
@@ -56,14 +56,11 @@ def count_unfinished(session: Session, batch_id: uuid.UUID) -> int:
 def retry(session: Session, job_id: uuid.UUID) -> Job:
     """Queue a failed or cancelled job again, with all attempts anew; its ledger is kept.
 
-    Raises `NotFoundError`, and `ConflictError` for a job in any other state or of a cancelled batch.
+    Raises `NotFoundError`, and `ConflictError` for a job in any other state.
     """
     job = _locked(session, job_id)
     if job.status not in REPEATABLE:
         raise ConflictError(f"Only a failed or cancelled job can run again; this one is {job.status}.")
-    batch = session.get(Batch, job.batch_id) if job.batch_id else None
-    if batch is not None and batch.cancelled_at is not None:
-        raise ConflictError("The batch of this job was cancelled.")
     _log(session, [(job.id, job.attempt, job.status)], JobStatus.QUEUED, RETRIED_BY_PERSON)
     job.status = JobStatus.QUEUED
     job.stage = "waiting"

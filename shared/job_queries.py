@@ -1,14 +1,17 @@
 """Reading jobs. Functions take a session and change nothing."""
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from shared.jobs import is_ready
-from shared.models import Job, JobKind, JobStatus, Lane, Scan
+from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Report, Scan
+
+PACE_SECONDS = 60.0
 
 
 def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
@@ -16,12 +19,13 @@ def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]
 
     Evidence maps stay behind: they are most of a scan's row, and a poll shows none.
     """
-    query = (
-        select(Job)
-        .options(joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail))
-        .where(Job.id.in_(job_ids))
+    return {job.id: job for job in session.scalars(_with_subjects().where(Job.id.in_(job_ids)))}
+
+
+def _with_subjects() -> Select[Job]:
+    return select(Job).options(
+        joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail)
     )
-    return {job.id: job for job in session.scalars(query)}
 
 
 def patient_of(job: Job) -> int | None:
@@ -39,6 +43,57 @@ def count_ahead(session: Session, job: Job) -> int:
         Job.position < job.position,
     )
     return session.execute(query).scalar_one()
+
+
+def count_unfinished_to(session: Session, kind: JobKind, position: int) -> int:
+    """How many unfinished jobs of the kind are as old as this position, or older."""
+    query = select(func.count()).where(Job.kind == kind, Job.status.in_(UNFINISHED), Job.position <= position)
+    return session.execute(query).scalar_one()
+
+
+def eta_seconds(session: Session, kind: JobKind, jobs_ahead: int) -> int | None:
+    """When that many jobs will have ended, at the pace of the last minute; None without a pace."""
+    begin = func.now() - timedelta(seconds=PACE_SECONDS)
+    query = select(func.count(), func.extract("epoch", func.now() - func.min(Job.finished_at))).where(
+        Job.kind == kind, Job.status == JobStatus.SUCCEEDED, Job.finished_at > begin
+    )
+    ended, seconds = session.execute(query).one()
+    if not ended:
+        return None
+    return math.ceil(jobs_ahead * max(float(seconds), 1.0) / ended)
+
+
+def is_queue_full(session: Session, most: int) -> bool:
+    """True if at least that many jobs are unfinished."""
+    row = session.execute(select(1).where(Job.status.in_(UNFINISHED)).offset(most - 1).limit(1)).first()
+    return row is not None
+
+
+def page(
+    session: Session,
+    limit: int | None,
+    before: int | None,
+    status: JobStatus | None = None,
+    kind: JobKind | None = None,
+    patient_id: int | None = None,
+    batch_id: uuid.UUID | None = None,
+) -> list[Job]:
+    """Jobs that match, newest first, from before the position `before`."""
+    query = _with_subjects().order_by(Job.position.desc())
+    if before is not None:
+        query = query.where(Job.position < before)
+    for column, wanted in ((Job.status, status), (Job.kind, kind), (Job.batch_id, batch_id)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if patient_id is not None:
+        query = query.where(
+            or_(
+                Job.scan_id.in_(select(Scan.id).where(Scan.patient_id == patient_id)),
+                Job.report_id.in_(select(Report.id).where(Report.patient_id == patient_id)),
+                Job.mail_id.in_(select(Mail.id).where(Mail.patient_id == patient_id)),
+            )
+        )
+    return list(session.scalars(query.limit(limit) if limit is not None else query))
 
 
 def waiting_ids(

@@ -9,7 +9,7 @@ from email.utils import parseaddr
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from shared import jobs
+from shared import job_control, jobs
 from shared.errors import (
     MailExpiredError,
     MailLoginError,
@@ -33,17 +33,12 @@ _PURPOSE = "mail"
 def queue_credentials(session: Session, patient: Patient, password: str, settings: Settings) -> Job | None:
     """Make the mail that tells a patient user name and password, and its job; the caller commits and wakes.
 
-    None when no mail server is configured. Mails of the patient that still wait are of no use any more:
-    their password is forgotten.
+    None when no mail server is configured. Mails of the patient that still wait are of no use any more: they
+    are cancelled and their password is forgotten.
     """
     if not settings.has_mail:
         return None
-    session.execute(
-        update(Mail)
-        .where(Mail.patient_id == patient.id, Mail.secret.is_not(None))
-        .values(secret=None)
-        .execution_options(synchronize_session=False)
-    )
+    _drop_waiting(session, patient)
     mail = Mail(
         template=MailTemplate.CREDENTIALS,
         patient_id=patient.id,
@@ -57,6 +52,23 @@ def queue_credentials(session: Session, patient: Patient, password: str, setting
     session.flush()
     jobs.log_created(session, [job.id])
     return job
+
+
+def _drop_waiting(session: Session, patient: Patient) -> None:
+    waiting = (
+        select(Job.id)
+        .join(Job.mail)
+        .where(Mail.patient_id == patient.id, Job.status == JobStatus.QUEUED)
+        .with_for_update(of=Job, skip_locked=True)  # one that is just being claimed goes out
+    )
+    for job_id in session.scalars(waiting).all():
+        job_control.cancel(session, job_id)
+    session.execute(
+        update(Mail)
+        .where(Mail.patient_id == patient.id, Mail.secret.is_not(None))
+        .values(secret=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def new_message_id(settings: Settings) -> str:

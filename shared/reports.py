@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
-from shared import jobs
+from shared import jobs, legacy_reports
 from shared.accounts import get_patient
 from shared.errors import NotFoundError, ValidationError
 from shared.ids import new_report_id
@@ -75,21 +75,35 @@ def record(session: Session, claim: Claim, key: str, scans: Sequence[Scan]) -> b
     return True
 
 
-def reports_of(session: Session, patient_id: int) -> list[Report]:
-    """A patient's finished reports, newest first."""
-    query = select(Report).where(Report.patient_id == patient_id, Report.report_path.is_not(None))
-    return list(session.scalars(query.order_by(Report.id.desc())))
+def page(
+    session: Session, limit: int | None = None, before: int | None = None, patient_id: int | None = None
+) -> list[Report]:
+    """Finished reports with their patients, newest first, from before reports.id `before`."""
+    query = (
+        select(Report)
+        .options(joinedload(Report.patient))
+        .where(Report.report_path.is_not(None))
+        .order_by(Report.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(Report.id < before)
+    if patient_id is not None:
+        query = query.where(Report.patient_id == patient_id)
+    return list(session.scalars(query))
 
 
 def find_report(session: Session, report_id: str) -> Report:
-    """A finished report by its display id, in any case. Raises `NotFoundError`."""
-    query = select(Report).where(Report.report_id == report_id.upper(), Report.report_path.is_not(None))
-    return _found(session.scalar(query))
+    """A finished report by its display id: ours in any case, old ones exactly. Raises `NotFoundError`."""
+    is_named = Report.report_id.in_((report_id, report_id.upper()))
+    query = select(Report).where(is_named, Report.report_path.is_not(None))
+    return _found(session.scalar(query.order_by((Report.report_id == report_id).desc())))
 
 
-def find_report_by_key(session: Session, key: str) -> Report:
-    """A finished report by the exact name of its file. Raises `NotFoundError`."""
-    return _found(session.scalar(select(Report).where(Report.report_path == key)))
+def named(session: Session, filename: str) -> list[Report]:
+    """Finished reports with exactly this file name, newest first; names of ours are unique."""
+    ours = session.scalars(select(Report).where(Report.report_path == filename, ~Report.is_legacy)).all()
+    return list(ours) or legacy_reports.named(session, filename)
 
 
 def _found(report: Report | None) -> Report:

@@ -1,15 +1,15 @@
 """Registering uploaded scans and reading them back. Functions take a session and never commit."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer, joinedload
 
 from shared import jobs
 from shared.errors import NotFoundError
-from shared.models import Batch, Job, JobKind, Lane, Scan
+from shared.models import Batch, BatchOrigin, Job, JobKind, Lane, Patient, Scan
 
 INTERACTIVE_LIMIT = 8  # an upload of more files than this is bulk work
 
@@ -18,9 +18,11 @@ INTERACTIVE_LIMIT = 8  # an upload of more files than this is bulk work
 class StoredOriginal:
     """An upload whose bytes are checked and stored, not yet registered."""
 
+    patient_id: int
     scan_id: str
     filename: str  # the client's name, cleaned: for display only
     key: str
+    is_staged: bool
     content_type: str
     byte_size: int
     width: int
@@ -37,29 +39,31 @@ class Registered:
     jobs: Sequence[Job]
 
 
-def register(session: Session, patient_id: int, originals: Sequence[StoredOriginal]) -> Registered:
-    """Make scan and job rows, all queued, and the batch that holds them."""
-    lane = Lane.INTERACTIVE if len(originals) <= INTERACTIVE_LIMIT else Lane.BULK
-    batch = Batch(id=uuid.uuid4())
-    scans = [
-        Scan(
-            patient_id=patient_id,
-            scan_id=original.scan_id,
-            original_filename=original.filename,
-            original_path=original.key,
-            content_type=original.content_type,
-            byte_size=original.byte_size,
-            width=original.width,
-            height=original.height,
-            sha256=original.sha256,
-        )
-        for original in originals
-    ]
-    session.add(batch)
+def register(
+    session: Session,
+    originals: Sequence[StoredOriginal],
+    batch: Batch | None = None,
+    is_public: bool = False,
+) -> Registered:
+    """Make scan and job rows, all queued, in the batch that was asked for or in one of their own."""
+    is_small = batch is None and len(originals) <= INTERACTIVE_LIMIT
+    lane = Lane.INTERACTIVE if is_small else Lane.BULK
+    if batch is None:
+        batch = Batch(id=uuid.uuid4(), origin=BatchOrigin.UPLOAD)
+        session.add(batch)
+    scans = [_scan(original) for original in originals]
     session.add_all(scans)
     session.flush()
     rows = [
-        Job(id=uuid.uuid4(), kind=JobKind.SCAN, lane=lane, scan_id=scan.id, scan=scan, batch_id=batch.id)
+        Job(
+            id=uuid.uuid4(),
+            kind=JobKind.SCAN,
+            lane=lane,
+            scan_id=scan.id,
+            scan=scan,
+            batch_id=batch.id,
+            is_public=is_public,
+        )
         for scan in scans
     ]
     session.add_all(rows)
@@ -68,9 +72,49 @@ def register(session: Session, patient_id: int, originals: Sequence[StoredOrigin
     return Registered(batch.id, lane, rows)
 
 
-def scans_of(session: Session, patient_id: int) -> list[tuple[Scan, Job]]:
-    """A patient's scans with their latest jobs, newest first."""
-    return _with_jobs(session, Scan.patient_id == patient_id)
+def _scan(original: StoredOriginal) -> Scan:
+    return Scan(
+        patient_id=original.patient_id,
+        scan_id=original.scan_id,
+        original_filename=original.filename,
+        original_path=original.key,
+        is_staged=original.is_staged,
+        content_type=original.content_type,
+        byte_size=original.byte_size,
+        width=original.width,
+        height=original.height,
+        sha256=original.sha256,
+    )
+
+
+def page(
+    session: Session,
+    limit: int | None = None,
+    before: int | None = None,
+    patient_id: int | None = None,
+    with_maps: bool = True,
+) -> list[tuple[Scan, Job]]:
+    """Scans with their latest jobs, newest first, from before scans.id `before`.
+
+    Without `with_maps` the evidence maps, most of a row, stay in the database.
+    """
+    latest = (
+        select(Job.id).where(Job.scan_id == Scan.id).order_by(Job.position.desc()).limit(1).correlate(Scan)
+    ).scalar_subquery()
+    query = (
+        select(Scan, Job)
+        .join(Job, Job.id == latest)
+        .options(joinedload(Scan.patient))
+        .order_by(Scan.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(Scan.id < before)
+    if patient_id is not None:
+        query = query.where(Scan.patient_id == patient_id)
+    if not with_maps:
+        query = query.options(defer(Scan.explanation))
+    return [(scan, job) for scan, job in session.execute(query)]
 
 
 def get_scan(session: Session, scan_id: int) -> Scan:
@@ -81,9 +125,6 @@ def get_scan(session: Session, scan_id: int) -> Scan:
     return scan
 
 
-def _with_jobs(session: Session, condition: object) -> list[tuple[Scan, Job]]:
-    latest = (
-        select(Job.id).where(Job.scan_id == Scan.id).order_by(Job.position.desc()).limit(1).correlate(Scan)
-    ).scalar_subquery()
-    query = select(Scan, Job).join(Job, Job.id == latest).where(condition).order_by(Scan.id.desc())  # type: ignore[arg-type]
-    return [(scan, job) for scan, job in session.execute(query)]
+def known_patients(session: Session, patient_ids: Collection[int]) -> set[int]:
+    """Those of the numbers that are a patient's."""
+    return set(session.scalars(select(Patient.id).where(Patient.id.in_(patient_ids))))

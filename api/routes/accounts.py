@@ -1,30 +1,127 @@
-"""Signing in."""
+"""Signing in and out, and one's own password."""
 
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
+from typing import Any
 
-from api.auth import public, set_login_cookie
-from api.bodies import LoginBody, read_body
+from flask import Response, g, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.acts import note
+from api.auth import (
+    caller,
+    clear_login_cookie,
+    client_address,
+    current_token,
+    for_signed_in,
+    public,
+    set_login_cookie,
+)
+from api.documentation import ERRORS, NO_LOGIN
+from api.schemas.accounts import (
+    AccountAnswer,
+    AdminLoginAnswer,
+    EndedLoginsAnswer,
+    LoginBody,
+    LogoutBody,
+    PasswordBody,
+    PatientLoginAnswer,
+)
+from api.view_result import ViewResult
 from api.wiring import services
-from shared import accounts
-from shared.errors import ValidationError
+from shared import logins
+from shared.logins import AccountTable, SignedIn
+from shared.models import Admin, Patient
+from shared.passwords import hash_password
 
-blueprint = Blueprint("accounts", __name__)
+blueprint = APIBlueprint("accounts", __name__, abp_tags=[Tag(name="Accounts")], abp_responses=ERRORS)
 
 
-@blueprint.post("/api/admin/login")
+@blueprint.post("/api/admin/login", responses={200: AdminLoginAnswer}, security=NO_LOGIN)
 @public
-def log_in_admin() -> ResponseReturnValue:
-    """Open a login; the token comes as a cookie and in the body."""
-    try:
-        body = read_body(LoginBody)
-    except ValidationError as error:
-        raise ValidationError("Username and password are required", error.field) from None
+def log_in_admin(body: LoginBody) -> ViewResult:
+    """Sign in as admin or reader; the token comes as a cookie and in the body."""
+    signed_in = _sign_in(Admin, body)
+    admin = signed_in.account
+    return _welcome(signed_in, username=admin.username, email=admin.email)
+
+
+@blueprint.post("/api/patient/login", responses={200: PatientLoginAnswer}, security=NO_LOGIN)
+@public
+def log_in_patient(body: LoginBody) -> ViewResult:
+    """Sign in as patient; the token comes as a cookie and in the body."""
+    signed_in = _sign_in(Patient, body)
+    patient = signed_in.account
+    assert isinstance(patient, Patient)  # noqa: S101 - for the type checker
+    return _welcome(signed_in, name=patient.name, patient_id=patient.patient_id, email=patient.email)
+
+
+@blueprint.get("/api/account", responses={200: AccountAnswer})
+@for_signed_in
+def get_account() -> ViewResult:
+    """Who is signed in."""
+    with services().sessions() as session:
+        account = logins.account_of(session, caller())
+    data = {
+        "role": caller().role,
+        "id": account.id,
+        "username": account.username,
+        "has_generated_password": account.has_generated_password,
+    }
+    return jsonify(success=True, data=data)
+
+
+@blueprint.post("/api/account/password", responses={200: EndedLoginsAnswer})
+@for_signed_in
+def change_password(body: PasswordBody) -> ViewResult:
+    """Change one's own password. All other logins of the account end."""
+    sessions = services().sessions
+    with sessions() as session:
+        account = logins.account_of(session, caller())
+    logins.check_new_password(account, body.current_password, body.new_password)
+    hashed = hash_password(body.new_password)
+    with sessions.begin() as session:
+        logins.set_password(session, caller(), hashed, is_generated=False)
+        ended = logins.sign_out_everywhere(session, caller(), but_token=current_token())
+        note(session, "password.changed", str(caller()), ended_logins=ended)
+    return jsonify(success=True, data={"ended_logins": ended})
+
+
+@blueprint.post("/api/account/logout", responses={200: EndedLoginsAnswer})
+@for_signed_in
+def log_out(body: LogoutBody) -> ViewResult:
+    """End this login, or all of the account."""
+    with services().sessions.begin() as session:
+        if body.everywhere:
+            ended = logins.sign_out_everywhere(session, caller())
+        else:
+            logins.sign_out(session, current_token() or "")
+            ended = 1
+        note(session, "login.ended", str(caller()), ended_logins=ended)
+    response = jsonify(success=True, data={"ended_logins": ended})
+    clear_login_cookie(response)
+    return response
+
+
+def _sign_in(table: AccountTable, body: LoginBody) -> SignedIn:
     built = services()
-    with built.sessions.begin() as session:
-        hours = built.settings.session_hours
-        admin, token = accounts.log_in_admin(session, body.username, body.password, hours)
-        data = {"id": admin.id, "username": admin.username, "email": admin.email}
-    response = jsonify(success=True, token=token, data=data)
-    set_login_cookie(response, token)
+    return logins.sign_in(
+        built.sessions,
+        built.settings,
+        table,
+        body.username,
+        body.password,
+        client_address(),
+        g.request_id,
+    )
+
+
+def _welcome(signed_in: SignedIn, **facts: Any) -> Response:
+    account = signed_in.account
+    response = jsonify(
+        success=True,
+        token=signed_in.token,
+        role=signed_in.caller.role,
+        has_generated_password=account.has_generated_password,
+        data={"id": account.id, **facts},
+    )
+    set_login_cookie(response, signed_in.token)
     return response

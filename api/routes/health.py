@@ -1,29 +1,32 @@
 """Is the process up, and is everything it needs?"""
 
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
+from flask import jsonify
+from flask_openapi3 import APIBlueprint, Tag
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.auth import public
+from api.documentation import ERRORS, NO_LOGIN
 from api.errors import RETRY_AFTER_S, error_body
+from api.schemas.administration import HealthAnswer, ReadyAnswer
+from api.view_result import ViewResult
 from api.wiring import services
-from shared import heartbeat
+from shared import __version__, heartbeat
 from shared.database import test_connection
 
-blueprint = Blueprint("health", __name__)
+blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Health")], abp_responses=ERRORS)
 WORKER_ROLES = ("scan", "report")
 
 
-@blueprint.get("/api/health")
+@blueprint.get("/api/health", responses={200: HealthAnswer}, security=NO_LOGIN)
 @public
-def health() -> ResponseReturnValue:
+def health() -> ViewResult:
     """Up, whatever else is down."""
-    return jsonify(status="healthy", message="Brain Tumor Detection API is running")
+    return jsonify(status="healthy", message="Brain Tumor Detection API is running", version=__version__)
 
 
-@blueprint.get("/api/ready")
+@blueprint.get("/api/ready", responses={200: ReadyAnswer}, security=NO_LOGIN)
 @public
-def ready() -> ResponseReturnValue:
+def ready() -> ViewResult:
     """The deep check: 503 names what is down."""
     checks = _checks()
     down = sorted(name for name, is_up in checks.items() if not is_up)
@@ -41,6 +44,8 @@ def _checks() -> dict[str, bool]:
         "image_store": built.images.is_up(),
         "report_store": built.reports.is_up(),
     }
+    if built.staging is not None:
+        checks["staging_store"] = built.staging.is_up()
     alive: set[str] = set()
     if checks["database"]:
         try:

@@ -1,66 +1,137 @@
-"""What has become of a piece of work."""
+"""What has become of a piece of work, and what people may do to it."""
 
 import hashlib
 import uuid
-from collections.abc import Sequence
 
-from flask import Blueprint, Response, current_app, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import Response, current_app, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
 
-from api.auth import caller
-from api.bodies import JobIdsBody, read_body, read_uuid
+from api.acts import note
+from api.auth import caller_or_none, for_signed_in, for_staff, public
+from api.documentation import ERRORS
+from api.intake import refuse_if_full
+from api.paging import answer_list
 from api.presenters import Json, job_json
-from api.waiting import asked_wait, poll
+from api.repeats import RepeatableRequest
+from api.schemas.fields import JobPath, WaitQuery, read_uuid
+from api.schemas.jobs import JobAnswer, JobIdsBody, JobsAnswer, JobsQuery, JobsStatusAnswer
+from api.view_result import ViewResult
+from api.waiting import POLL_AFTER_S, asked_wait, poll
 from api.wiring import services
-from shared import job_queries
-from shared.accounts import Role
-from shared.errors import NotFoundError
-from shared.models import UNFINISHED, Job, JobStatus
+from shared import job_control, job_queries
+from shared.errors import AuthenticationError, NotFoundError
+from shared.models import UNFINISHED, Job, JobKind, JobStatus
 
-blueprint = Blueprint("jobs", __name__, url_prefix="/api/jobs")
-POLL_AFTER_S = 1
+blueprint = APIBlueprint(
+    "jobs", __name__, url_prefix="/api/jobs", abp_tags=[Tag(name="Jobs")], abp_responses=ERRORS
+)
 
 
-@blueprint.get("/<job_id>")
-def get_job(job_id: str) -> ResponseReturnValue:
+@blueprint.get("", responses={200: JobsAnswer})
+@for_staff
+def list_jobs(query: JobsQuery) -> ViewResult:
+    """Jobs that match, newest first."""
+    batch_id = read_uuid(query.batch_id)
+    is_impossible = query.batch_id is not None and batch_id is None
+    with services().sessions() as session:
+        rows = (
+            []
+            if is_impossible
+            else job_queries.page(
+                session,
+                query.limit,
+                query.cursor,
+                JobStatus(query.status) if query.status else None,
+                JobKind(query.kind) if query.kind else None,
+                query.patient_id,
+                batch_id,
+            )
+        )
+    return answer_list(rows, query.limit, lambda row: row.position, job_json)
+
+
+@blueprint.get("/<job_id>", responses={200: JobAnswer, 304: None})
+@public
+def get_job(path: JobPath, query: WaitQuery) -> ViewResult:
     """One job; `?wait=N` holds the answer until its status changes."""
-    wanted = read_uuid(job_id)
-    rows = [] if wanted is None else _visible(poll([wanted], 0, lambda _: True))
-    if not rows:
+    who = caller_or_none()
+    rows = [] if path.job_id is None else poll([path.job_id], 0, lambda _: True)
+    job = next((row for row in rows if row.is_public or _is_visible(row)), None)
+    if job is None:
+        if who is None:
+            raise AuthenticationError("Sign in first.")
         raise NotFoundError("Job not found")
-    before, seconds = rows[0].status, asked_wait()
+    before, seconds = job.status, asked_wait(query.wait)
     if seconds and before in UNFINISHED:
-        rows = poll([rows[0].id], seconds, lambda now: any(row.status != before for row in now))
-    return _with_etag(_present(rows)[0])
+        rows = poll([job.id], seconds, lambda now: any(row.status != before for row in now))
+        job = rows[0] if rows else job
+    return _with_etag(_present_one(job, is_public=who is None or not _is_visible(job)))
 
 
-@blueprint.post("/status")
-def get_jobs() -> ResponseReturnValue:
+@blueprint.delete("/<job_id>", responses={200: JobAnswer})
+def cancel_job(path: JobPath) -> ViewResult:
+    """Cancel: a queued job never runs, a running one is not published."""
+    job_id = _known(path.job_id)
+    with services().sessions.begin() as session:
+        job_control.cancel(session, job_id)
+        note(session, "job.cancelled", f"job:{job_id}")
+    return jsonify(success=True, data=job_json(_load(job_id)))
+
+
+@blueprint.post("/<job_id>/retry", responses={200: JobAnswer, 202: JobAnswer})
+def retry_job(path: JobPath) -> ViewResult:
+    """Run a failed or cancelled job again: same scan, history kept."""
+    job_id = _known(path.job_id)
+    once = RepeatableRequest.current(None)
+    if once.earlier() is not None:
+        return jsonify(success=True, data=job_json(_load(job_id)))
+    refuse_if_full()
+    with services().sessions.begin() as session:
+        job = job_control.retry(session, job_id)
+        once.remember(session, {"job_id": str(job_id)})
+        note(session, "job.retried", f"job:{job_id}")
+    services().queue.wake(job.kind, job.lane, [job_id])
+    headers = {"Location": f"/api/jobs/{job_id}", "Retry-After": str(POLL_AFTER_S)}
+    return jsonify(success=True, data=job_json(_load(job_id))), 202, headers
+
+
+@blueprint.post("/status", responses={200: JobsStatusAnswer})
+@for_signed_in
+def get_jobs(body: JobIdsBody) -> ViewResult:
     """Many jobs in one query; unknown ids are named."""
-    ids = read_body(JobIdsBody).ids
-    wanted = {text: read_uuid(text) for text in ids}
+    wanted = {text: read_uuid(text) for text in body.ids}
     with services().sessions() as session:
         found = job_queries.load(session, [job_id for job_id in wanted.values() if job_id])
-    rows = _visible([found[key] for key in dict.fromkeys(wanted.values()) if key in found])
+    rows = [found[key] for key in dict.fromkeys(wanted.values()) if key in found and _is_visible(found[key])]
     seen = {row.id for row in rows}
     missing = [text for text, key in wanted.items() if key not in seen]
-    return jsonify(success=True, data=_present(rows), not_found=missing)
+    return jsonify(success=True, data=[job_json(row) for row in rows], not_found=missing)
 
 
-def _visible(rows: Sequence[Job]) -> list[Job]:
-    who = caller()
-    if who.role == Role.ADMIN:
-        return list(rows)
-    return [row for row in rows if job_queries.patient_of(row) == who.id]
+def _known(job_id: uuid.UUID | None) -> uuid.UUID:
+    if job_id is None:
+        raise NotFoundError("Job not found")
+    return job_id
 
 
-def _present(rows: Sequence[Job]) -> list[Json]:
-    queued = [row for row in rows if row.status == JobStatus.QUEUED]
-    ahead: dict[uuid.UUID, int] = {}
-    if len(queued) == 1:  # a count per job: worth it for one, not for five hundred
-        with services().sessions() as session:
-            ahead = {queued[0].id: job_queries.count_ahead(session, queued[0])}
-    return [job_json(row, ahead) for row in rows]
+def _load(job_id: uuid.UUID) -> Job:
+    with services().sessions() as session:
+        return job_queries.load(session, [job_id])[job_id]
+
+
+def _is_visible(job: Job) -> bool:
+    who = caller_or_none()
+    return who is not None and (who.is_staff or job_queries.patient_of(job) == who.id)
+
+
+def _present_one(job: Job, is_public: bool) -> Json:
+    """With its place in the queue: a count that is worth it for one job, not for five hundred."""
+    if job.status != JobStatus.QUEUED:
+        return job_json(job, is_public=is_public)
+    with services().sessions() as session:
+        ahead = job_queries.count_ahead(session, job)
+        eta = job_queries.eta_seconds(session, job.kind, ahead + 1)
+    return job_json(job, {job.id: ahead}, eta, is_public)
 
 
 def _with_etag(body: Json) -> Response:

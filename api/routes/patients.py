@@ -1,59 +1,96 @@
-"""Patients and what belongs to them, for admins."""
+"""Patients and what belongs to them, for the staff."""
 
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
 
-from api.auth import admin_only
-from api.bodies import NewPatientBody, read_body
-from api.presenters import patient_json, report_json, scan_json
+from api.acts import note
+from api.auth import for_staff
+from api.documentation import ERRORS
+from api.paging import answer_list
+from api.presenters import patient_json
+from api.records import answer_patient, answer_reports_of, answer_scans_of
+from api.schemas.fields import PageQuery, PatientPath
+from api.schemas.patients import NewPatientAnswer, PatientAnswer, PatientBody, PatientsAnswer
+from api.schemas.reports import ReportsAnswer
+from api.schemas.scans import ScansAnswer
+from api.view_result import ViewResult
 from api.wiring import services
-from shared import accounts, reports, scans
-from shared.accounts import NewPatient
+from shared import accounts, enrolment
+from shared.accounts import PatientFacts
+from shared.enrolment import Enrolled
+from shared.models import JobKind
 
-blueprint = Blueprint("patients", __name__, url_prefix="/api/admin/patients")
+blueprint = APIBlueprint(
+    "patients",
+    __name__,
+    url_prefix="/api/admin/patients",
+    abp_tags=[Tag(name="Patients")],
+    abp_responses=ERRORS,
+)
 
 
-@blueprint.get("")
-@admin_only
-def list_patients() -> ResponseReturnValue:
+@blueprint.get("", responses={200: PatientsAnswer})
+@for_staff
+def list_patients(query: PageQuery) -> ViewResult:
     """All patients, newest first."""
-    with services().sessions() as session:
-        return jsonify(success=True, data=[patient_json(row) for row in accounts.list_patients(session)])
-
-
-@blueprint.post("")
-@admin_only
-def create_patient() -> ResponseReturnValue:
-    """Make a patient; the generated password is in this answer and never again."""
-    body = read_body(NewPatientBody)
     with services().sessions.begin() as session:
-        patient, credentials = accounts.create_patient(session, NewPatient(**body.model_dump()))
-        data = patient_json(patient)
-    return jsonify(success=True, data={**data, "password": credentials.password, "email_sent": False}), 201
+        rows = accounts.page(session, query.limit, query.cursor)
+        note(session, "patient.listed", "patients", rows=len(rows))
+    return answer_list(rows, query.limit, lambda row: row.id, patient_json)
 
 
-@blueprint.get("/<int:patient_id>")
-@admin_only
-def get_patient(patient_id: int) -> ResponseReturnValue:
-    with services().sessions() as session:
-        return jsonify(success=True, data=patient_json(accounts.get_patient(session, patient_id)))
+@blueprint.post("", responses={201: NewPatientAnswer})
+def create_patient(body: PatientBody) -> ViewResult:
+    """Make a patient; the generated password is in this answer and never again."""
+    built = services()
+    with built.sessions.begin() as session:
+        made = enrolment.enrol(session, PatientFacts(**body.model_dump()), built.settings)
+        note(session, "patient.created", f"patient:{made.patient.id}", email_sent=made.is_mail_accepted)
+    return _show_once(made), 201
 
 
-@blueprint.get("/<int:patient_id>/scans")
-@admin_only
-def list_scans(patient_id: int) -> ResponseReturnValue:
+@blueprint.get("/<int:patient_id>", responses={200: PatientAnswer})
+@for_staff
+def get_patient(path: PatientPath) -> ViewResult:
+    """One patient."""
+    return answer_patient(path.patient_id)
+
+
+@blueprint.put("/<int:patient_id>", responses={200: PatientAnswer})
+def update_patient(path: PatientPath, body: PatientBody) -> ViewResult:
+    """Replace what is known about a patient."""
+    with services().sessions.begin() as session:
+        patient = accounts.update_patient(session, path.patient_id, PatientFacts(**body.model_dump()))
+        note(session, "patient.changed", f"patient:{patient.id}")
+    return jsonify(success=True, data=patient_json(patient))
+
+
+@blueprint.post("/<int:patient_id>/reset-password", responses={200: NewPatientAnswer})
+def reset_password(path: PatientPath) -> ViewResult:
+    """Give the patient a new generated password, in this answer and never again; all their logins end."""
+    built = services()
+    with built.sessions.begin() as session:
+        made = enrolment.reset_password(session, path.patient_id, built.settings)
+        note(session, "password.reset", f"patient:{made.patient.id}", email_sent=made.is_mail_accepted)
+    return _show_once(made)
+
+
+@blueprint.get("/<int:patient_id>/scans", responses={200: ScansAnswer})
+@for_staff
+def list_scans(path: PatientPath, query: PageQuery) -> ViewResult:
     """The patient's scans, newest first, finished or not."""
-    with services().sessions() as session:
-        accounts.get_patient(session, patient_id)
-        return jsonify(success=True, data=[scan_json(*row) for row in scans.scans_of(session, patient_id)])
+    return answer_scans_of(path.patient_id, query)
 
 
-@blueprint.get("/<int:patient_id>/reports")
-@admin_only
-def list_reports(patient_id: int) -> ResponseReturnValue:
+@blueprint.get("/<int:patient_id>/reports", responses={200: ReportsAnswer})
+@for_staff
+def list_reports(path: PatientPath, query: PageQuery) -> ViewResult:
     """The patient's finished reports, newest first."""
-    with services().sessions() as session:
-        accounts.get_patient(session, patient_id)
-        return jsonify(
-            success=True, data=[report_json(row) for row in reports.reports_of(session, patient_id)]
-        )
+    return answer_reports_of(path.patient_id, query)
+
+
+def _show_once(made: Enrolled) -> Response:
+    if made.mail_job is not None:
+        services().queue.wake(JobKind.MAIL, made.mail_job.lane, [made.mail_job.id])
+    password = {"password": made.credentials.password, "email_sent": made.is_mail_accepted}
+    return jsonify(success=True, data={**patient_json(made.patient), **password})

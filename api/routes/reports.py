@@ -1,84 +1,123 @@
 """Asking for PDF reports and fetching them."""
 
 import io
-import re
+import uuid
 
-from flask import Blueprint, Response, jsonify, send_file
-from flask.typing import ResponseReturnValue
+from flask import Response, jsonify, send_file
+from flask_openapi3 import APIBlueprint, Tag
+from sqlalchemy.orm import Session
 
-from api.auth import admin_only, require_patient_access
-from api.bodies import GenerateReportBody, read_body
-from api.presenters import job_json, report_filename, report_json
-from api.waiting import preferred_wait, wait_for_end
+from api.acts import note
+from api.auth import caller, for_signed_in, require_patient_access
+from api.documentation import ERRORS, binary
+from api.intake import refuse_if_full
+from api.presenters import job_json, report_json
+from api.repeats import RepeatableRequest
+from api.schemas.jobs import ReportAcceptedAnswer
+from api.schemas.reports import (
+    DownloadAnswer,
+    FilenamePath,
+    GenerateReportBody,
+    ReportAnswer,
+    ReportIdPath,
+)
+from api.view_result import ViewResult
+from api.waiting import POLL_AFTER_S, preferred_wait, wait_for_end
 from api.wiring import services
-from shared import reports
-from shared.errors import NotFoundError
+from shared import job_queries, legacy_reports, reports
+from shared.errors import NotFoundError, RepeatedRequestError
 from shared.models import Job, JobKind, JobStatus, Report
 
-blueprint = Blueprint("reports", __name__, url_prefix="/api/report")
-POLL_AFTER_S = 1
-_PDF_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.pdf")
+blueprint = APIBlueprint(
+    "reports", __name__, url_prefix="/api/report", abp_tags=[Tag(name="Reports")], abp_responses=ERRORS
+)
 
 
-@blueprint.post("/generate")
-@admin_only
-def generate_report() -> ResponseReturnValue:
+@blueprint.post("/generate", responses={200: ReportAnswer, 202: ReportAcceptedAnswer})
+def generate_report(body: GenerateReportBody) -> ViewResult:
     """Ask for a PDF about a patient's scans; it is rendered by a worker."""
-    body = read_body(GenerateReportBody)
+    once = RepeatableRequest.current(body.model_dump())
+    earlier = once.earlier()
+    if earlier is not None:
+        return _answer(uuid.UUID(earlier["job_id"]))
+    refuse_if_full()
     built = services()
-    with built.sessions.begin() as session:
-        job = reports.request_report(session, body.patient_id, body.scan_ids)
+    try:
+        with built.sessions.begin() as session:
+            job = reports.request_report(session, body.patient_id, body.scan_ids)
+            once.remember(session, {"job_id": str(job.id)})
+            note(session, "report.requested", f"patient:{body.patient_id}", job=str(job.id))
+    except RepeatedRequestError:
+        first = once.earlier() or {}
+        return _answer(uuid.UUID(first["job_id"]))
     built.queue.wake(JobKind.REPORT, job.lane, [job.id])
-    seconds = preferred_wait()
-    rows = wait_for_end([job.id], seconds) if seconds else [job]
-    return _answer(rows[0])
+    return _answer(job.id)
 
 
-@blueprint.get("/download/<report_id>")
-def download_report(report_id: str) -> ResponseReturnValue:
+@blueprint.get("/download/<report_id>", responses={200: DownloadAnswer})
+@for_signed_in
+def download_report(path: ReportIdPath) -> ViewResult:
     """A link to the PDF that works for a limited time."""
-    with services().sessions() as session:
-        report = reports.find_report(session, report_id)
-    require_patient_access(report.patient_id)
+    with services().sessions.begin() as session:
+        report = reports.find_report(session, path.report_id)
+        _note_download(session, report)
     return _link(report)
 
 
-@blueprint.get("/download-by-filename/<filename>")
-def download_by_filename(filename: str) -> ResponseReturnValue:
+@blueprint.get("/download-by-filename/<filename>", responses={200: DownloadAnswer})
+@for_signed_in
+def download_by_filename(path: FilenamePath) -> ViewResult:
     """The same, by the last part of `report_path`."""
-    report = _report_named(filename)
-    return _link(report)
+    return _link(_report_named(path.filename))
 
 
-@blueprint.get("/file/<filename>")
-def report_file(filename: str) -> Response:
+@blueprint.get("/file/<filename>", responses={200: binary("the PDF", "application/pdf")})
+@for_signed_in
+def report_file(path: FilenamePath) -> Response:
     """The PDF itself, as a download."""
-    report = _report_named(filename)
-    content = services().reports.get(report.report_path or "")
+    report = _report_named(path.filename)
     return send_file(
-        io.BytesIO(content),
+        io.BytesIO(legacy_reports.read(services(), report)),
         mimetype="application/pdf",
         as_attachment=True,
-        download_name=report_filename(report),
+        download_name=path.filename,
     )
 
 
 def _report_named(filename: str) -> Report:
-    if not _PDF_NAME.fullmatch(filename):
+    """The newest report with this file name that the caller may see."""
+    if not filename.lower().endswith(".pdf") or "\0" in filename:
         raise NotFoundError("Report not found")
-    with services().sessions() as session:
-        report = reports.find_report_by_key(session, filename)
-    require_patient_access(report.patient_id)
+    with services().sessions.begin() as session:
+        found = reports.named(session, filename)
+        own = [report for report in found if caller().is_staff or report.patient_id == caller().id]
+        if not found:
+            raise NotFoundError("Report not found")
+        report = (own or found)[0]
+        _note_download(session, report)
     return report
 
 
+def _note_download(session: Session, report: Report) -> None:
+    require_patient_access(report.patient_id)
+    note(session, "report.downloaded", f"report:{report.report_id}")
+
+
 def _link(report: Report) -> Response:
-    key = report.report_path or ""
-    return jsonify(success=True, download_url=services().reports.link(key, filename=report_filename(report)))
+    return jsonify(success=True, download_url=legacy_reports.link(services(), report))
 
 
-def _answer(job: Job) -> ResponseReturnValue:
+def _answer(job_id: uuid.UUID) -> ViewResult:
+    job = _wait(job_id)
     if job.status == JobStatus.SUCCEEDED and job.report is not None:
         return jsonify(success=True, data=report_json(job.report))
     body = {"success": True, "job_id": str(job.id), "job_ids": [str(job.id)], "data": job_json(job)}
     return jsonify(body), 202, {"Location": f"/api/jobs/{job.id}", "Retry-After": str(POLL_AFTER_S)}
+
+
+def _wait(job_id: uuid.UUID) -> Job:
+    seconds = preferred_wait()
+    if seconds:
+        return wait_for_end([job_id], seconds)[0]
+    with services().sessions() as session:
+        return job_queries.load(session, [job_id])[job_id]

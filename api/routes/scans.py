@@ -1,100 +1,115 @@
-"""Uploading scans."""
+"""Uploading scans, and their pictures."""
 
-import uuid
 from collections.abc import Sequence
 
-from flask import Blueprint, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import redirect, request
+from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.types import ResponseDict
 from werkzeug.datastructures import FileStorage
 
-from api.auth import admin_only
-from api.presenters import Json, accepted_json, analysed_json
-from api.uploads import Refused, take_uploads
-from api.waiting import preferred_wait, wait_for_end
+from api.acts import note
+from api.auth import caller_or_none, for_signed_in, public_where_allowed, require_patient_access
+from api.documentation import ERRORS
+from api.intake import Order, accept
+from api.links import image_link, original_link
+from api.repeats import RepeatableRequest
+from api.schemas.fields import ScanPath
+from api.schemas.scans import ImageQuery, SingleUploadAnswer, SingleUploadForm, UploadAnswer, UploadForm
+from api.uploads import Upload
+from api.view_result import ViewResult
 from api.wiring import services
 from shared import accounts, scans
-from shared.errors import ServiceUnavailableError, ValidationError
-from shared.models import UNFINISHED, Job, JobKind
-from shared.scans import StoredOriginal
+from shared.errors import AuthorizationError, NotFoundError, ValidationError
+from shared.logins import Role
 
-blueprint = Blueprint("scans", __name__)
-POLL_AFTER_S = 1
+blueprint = APIBlueprint("scans", __name__, abp_tags=[Tag(name="Scans")], abp_responses=ERRORS)
+UPLOADED: ResponseDict = {200: UploadAnswer, 202: UploadAnswer}
 
 
-@blueprint.post("/api/admin/scans/upload")
-@admin_only
-def upload_scans() -> ResponseReturnValue:
+@blueprint.post("/api/admin/scans/upload", responses=UPLOADED)
+def upload_scans(form: UploadForm) -> ViewResult:
     """Take any number of slices of one patient; each good one becomes a job."""
-    patient_id = _patient_id()
-    files = _files("files")
-    built = services()
-    with built.sessions() as session:
-        accounts.get_patient(session, patient_id)
-    outcomes = take_uploads(files)
-    originals = [outcome for outcome in outcomes if isinstance(outcome, StoredOriginal)]
-    if not originals:
-        return _nothing_accepted(outcomes)
-    with built.sessions.begin() as session:
-        registered = scans.register(session, patient_id, originals)
-    job_ids = [job.id for job in registered.jobs]
-    built.queue.wake(JobKind.SCAN, registered.lane, job_ids)
-    seconds = preferred_wait()
-    rows = wait_for_end(job_ids, seconds) if seconds else list(registered.jobs)
-    return _answer(outcomes, rows, registered.batch_id)
+    files = named_files(form.files)
+    _require_patient(form.patient_id)
+    order = Order(
+        request=RepeatableRequest.current([form.patient_id, form.generate_report], files),
+        uploads=uploads_of(files, form.patient_id),
+        report_for=form.patient_id if form.generate_report else None,
+    )
+    return accept(order)
 
 
-def _patient_id() -> int:
-    text = request.form.get("patient_id", "").strip()
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:11]) < 2**31:
-        raise ValidationError("patient_id: the number of an existing patient is required.", "patient_id")
-    return int(text)
+@blueprint.post("/api/scan/upload", responses={200: SingleUploadAnswer, 202: SingleUploadAnswer})
+@public_where_allowed
+def upload_scan(form: SingleUploadForm) -> ViewResult:
+    """Take one slice: a patient's own, from an admin anybody's, and from anybody where that is allowed."""
+    patient_id = _patient_of_upload(form.patient_id)
+    files = named_files([form.file])
+    _require_patient(patient_id)
+    is_public = caller_or_none() is None
+    order = Order(
+        request=RepeatableRequest.current([patient_id, form.generate_report], files),
+        uploads=uploads_of(files, patient_id),
+        report_for=patient_id if form.generate_report and not is_public else None,
+        is_public=is_public,
+        is_single=True,
+    )
+    return accept(order)
 
 
-def _files(field: str) -> list[FileStorage]:
-    files = [file for file in request.files.getlist(field) if file.filename]
+@blueprint.get("/api/scans/<int:scan_id>/image", responses={302: None})
+@for_signed_in
+def scan_image(path: ScanPath, query: ImageQuery) -> ViewResult:
+    """Redirect to the signed link of the original, heatmap or overlay."""
+    with services().sessions.begin() as session:
+        scan = scans.get_scan(session, path.scan_id)
+        require_patient_access(scan.patient_id)
+        links = {
+            "original": original_link(scan),
+            "heatmap": image_link(scan.heatmap_path),
+            "overlay": image_link(scan.overlay_path),
+        }
+        if query.kind not in links:
+            raise ValidationError("kind: one of original, heatmap, overlay.", "kind")
+        link = links[query.kind]
+        if link is None:
+            raise NotFoundError("This picture is not there yet: the scan has not been analysed.")
+        note(session, "image.viewed", f"scan:{scan.id}", kind=query.kind)
+    return redirect(link)
+
+
+def named_files(files: Sequence[FileStorage]) -> list[FileStorage]:
+    """Those that were chosen: browsers send an empty part for a field left empty.
+
+    Raises `ValidationError` for none and for too many.
+    """
+    named = [file for file in files if file.filename]
+    field = "file" if "file" in request.files else "files"
     most = services().settings.max_files_per_upload
-    if not files:
+    if not named:
         raise ValidationError(f"{field}: send at least one PNG or JPEG image.", field)
-    if len(files) > most:
+    if len(named) > most:
         raise ValidationError(
             f"{field}: at most {most} files in one request. Send the rest in another.", field
         )
-    return files
+    return named
 
 
-def _nothing_accepted(outcomes: Sequence[StoredOriginal | Refused]) -> ResponseReturnValue:
-    refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
-    if any(outcome.code == ServiceUnavailableError.code for outcome in refused):
-        raise ServiceUnavailableError(
-            "The image store does not take uploads right now. Try again in a minute."
-        )
-    message = refused[0].error if len(refused) == 1 else "None of the files is a usable image."
-    body = {"success": False, "error": message, "code": refused[0].code, "field": "files"}
-    return jsonify({**body, "results": [_refused_json(outcome) for outcome in refused]}), 400
+def uploads_of(files: Sequence[FileStorage], patient_id: int) -> list[Upload]:
+    return [Upload(file.filename or "", patient_id, file.stream.read) for file in files]
 
 
-def _answer(
-    outcomes: Sequence[StoredOriginal | Refused], rows: Sequence[Job], batch_id: uuid.UUID
-) -> ResponseReturnValue:
-    """200 in the synchronous shape if every job has ended, else 202."""
-    is_done = all(row.status not in UNFINISHED for row in rows)
-    shape = analysed_json if is_done else accepted_json
-    accepted = iter(rows)
-    results = [_refused_json(o) if isinstance(o, Refused) else shape(next(accepted)) for o in outcomes]
-    body = {
-        "success": True,
-        "batch_id": str(batch_id),
-        "job_ids": [str(row.id) for row in rows],
-        "scan_ids": [row.scan.scan_id for row in rows if row.scan],
-        "results": results,
-        "report_generated": False,
-        "report_data": None,
-    }
-    if is_done:
-        return jsonify(body)
-    headers = {"Location": f"/api/jobs/{rows[0].id}", "Retry-After": str(POLL_AFTER_S)}
-    return jsonify(body), 202, headers
+def _patient_of_upload(asked: int | None) -> int:
+    who = caller_or_none()
+    if who is not None and who.role == Role.PATIENT:
+        if asked not in (None, who.id):
+            raise AuthorizationError("You may only upload scans of yourself.")
+        return who.id
+    if asked is None:
+        raise ValidationError("patient_id: the number of an existing patient is required.", "patient_id")
+    return asked
 
 
-def _refused_json(refused: Refused) -> Json:
-    return {"success": False, "filename": refused.filename, "error": refused.error, "code": refused.code}
+def _require_patient(patient_id: int) -> None:
+    with services().sessions() as session:
+        accounts.get_patient(session, patient_id)

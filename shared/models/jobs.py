@@ -80,6 +80,13 @@ class Job(Base):
         Index("ix_jobs_queued", "kind", "lane", "position", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_running", "lease_until", postgresql_where=text("status = 'running'")),
         Index(
+            "ix_jobs_unfinished",
+            "kind",
+            "position",
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+        Index("ix_jobs_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index(
             "ix_jobs_crashed",
             "kind",
             "position",

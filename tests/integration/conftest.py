@@ -10,9 +10,11 @@ from werkzeug.test import TestResponse
 
 from api import create_app
 from shared import accounts
+from shared.models import AdminRole
 from shared.services import Services
 from shared.settings import Settings
 from shared.storage import LocalStore
+from tests.described import check_described
 from tests.fakes import PROVENANCE, FailingStore, MadeUpModel, RecordingQueue
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
@@ -21,17 +23,28 @@ ADMIN_PASSWORD = "correct horse battery"
 SECRET = "a secret key that only the tests use"
 
 
-class BufferedClient(FlaskClient):
-    """Reads every answer whole, so that streamed files are closed."""
+class CheckedClient(FlaskClient):
+    """Reads every answer whole, so that streamed files are closed, and holds it against its description."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        return super().open(*args, **{"buffered": True, **kwargs})
+        answer = super().open(*args, **{"buffered": True, **kwargs})
+        check_described(self.application, answer)
+        return answer
 
 
 def client_of(services: Services, use_cookies: bool) -> FlaskClient:
     app = create_app(services)
-    app.test_client_class = BufferedClient
+    app.test_client_class = CheckedClient
     return app.test_client(use_cookies=use_cookies)
+
+
+def bearer(services: Services, url: str, username: str, password: str) -> FlaskClient:
+    """A client that sends the bearer token of this login and no cookie."""
+    client = client_of(services, use_cookies=False)
+    answer = client.post(url, json={"username": username, "password": password})
+    assert answer.status_code == 200, answer.json
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {answer.json['token']}"
+    return client
 
 
 @pytest.fixture
@@ -77,14 +90,19 @@ def anonymous(services: Services) -> FlaskClient:
 
 
 @pytest.fixture
-def admin(services: Services, anonymous: FlaskClient) -> FlaskClient:
-    """A client that sends an admin's bearer token and no cookie."""
+def admin(services: Services) -> FlaskClient:
+    """A client of an admin."""
     with services.sessions.begin() as session:
         accounts.add_admin(session, "admin", "admin@example.org", ADMIN_PASSWORD)
-    answer = anonymous.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
-    client = client_of(services, use_cookies=False)
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {answer.json['token']}"
-    return client
+    return bearer(services, "/api/admin/login", "admin", ADMIN_PASSWORD)
+
+
+@pytest.fixture
+def reader(services: Services) -> FlaskClient:
+    """A client of somebody of the staff who may change nothing."""
+    with services.sessions.begin() as session:
+        accounts.add_admin(session, "reader", None, ADMIN_PASSWORD, AdminRole.READER)
+    return bearer(services, "/api/admin/login", "reader", ADMIN_PASSWORD)
 
 
 @pytest.fixture

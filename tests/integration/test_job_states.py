@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared import accounts, job_queries, jobs, results, scans
-from shared.accounts import NewPatient
+from shared.accounts import PatientFacts
 from shared.jobs import Claim, Failure
 from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, Scan
 from shared.results import Finding, ScanResult
@@ -18,21 +18,30 @@ from tests.fakes import PROVENANCE
 Sessions = sessionmaker[Session]
 
 
-def original(number: int) -> StoredOriginal:
+def original(patient: int, number: int) -> StoredOriginal:
     return StoredOriginal(
-        f"S{number:04}", f"{number}.png", f"original/S{number:04}.png", "image/png", 1, 8, 8, "0" * 64
+        patient_id=patient,
+        scan_id=f"S{number:04}",
+        filename=f"{number}.png",
+        key=f"original/S{number:04}.png",
+        is_staged=False,
+        content_type="image/png",
+        byte_size=1,
+        width=8,
+        height=8,
+        sha256="0" * 64,
     )
 
 
 @pytest.fixture
 def patient(sessions: Sessions) -> int:
     with sessions.begin() as session:
-        return accounts.create_patient(session, NewPatient("Ada", "ada@example.org"))[0].id
+        return accounts.create_patient(session, PatientFacts("Ada", "ada@example.org"))[0].id
 
 
 def add(sessions: Sessions, patient: int, count: int, start: int = 0) -> None:
     with sessions.begin() as session:
-        scans.register(session, patient, [original(start + n) for n in range(count)])
+        scans.register(session, [original(patient, start + n) for n in range(count)])
 
 
 def claim(sessions: Sessions, limit: int = 16, lease: float = 60, bulk_first: bool = False) -> list[Claim]:

@@ -118,6 +118,13 @@ def test_flower_shows_nothing_without_its_password(access: Mapping[str, str]) ->
     assert httpx.get(f"{access['flower']}/workers", auth=login, trust_env=False).status_code == 200
 
 
+def test_the_doctor_looks_at_the_running_stack(stack: LocalStack) -> None:
+    found = json.loads(stack.run("run", "api.cli", "doctor", "--json"))
+    levels = {check["name"]: check["level"] for check in found["checks"] if check["name"] != "settings"}
+    assert {"database", "broker", "image store", "scan workers", "report workers"} < set(levels)
+    assert set(levels.values()) == {"ok"}
+
+
 def test_a_killed_scan_worker_comes_back_and_scans_go_from_upload_to_report(
     stack: LocalStack, client: ApiClient, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def test_an_upload_becomes_a_result_and_a_report(
 ) -> None:
     answer = upload(admin, patient_id, (picture(), "one.png"), (picture(200, image_format="JPEG"), "two.jpg"))
     assert answer.status_code == 202
-    assert answer.headers["Location"] == f"/api/jobs/{answer.json['job_ids'][0]}"
+    assert answer.headers["Location"] == f"/api/batches/{answer.json['batch_id']}"
     assert answer.headers["Retry-After"]
     assert [r["prediction"] for r in answer.json["results"]] == [None, None]
     assert [r["status"] for r in answer.json["results"]] == ["queued", "queued"]

@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared import accounts, mails
-from shared.accounts import NewPatient
+from shared.accounts import PatientFacts
 from shared.models import Job, JobKind, JobStatus, Lane, Patient, Worker
 from shared.services import Services, build_services
 from shared.settings import Settings
@@ -127,7 +127,7 @@ def worker(real_settings: Settings, real_services: Services, tmp_path: Path) -> 
 def patient(real_services: Services) -> int:
     with real_services.sessions.begin() as session:
         accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
-        return accounts.create_patient(session, NewPatient("Ada", "ada@example.org"))[0].id
+        return accounts.create_patient(session, PatientFacts("Ada", "ada@example.org"))[0].id
 
 
 def count(services: Services, query: Any) -> int:

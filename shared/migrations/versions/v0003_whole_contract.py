@@ -112,6 +112,20 @@ def _work() -> None:
     _add_flag("jobs", "is_public")
     op.drop_constraint(op.f("ck_jobs_subject"), "jobs")
     op.create_check_constraint(op.f("ck_jobs_subject"), "jobs", NEW_SUBJECT)
+    op.create_index(
+        "ix_jobs_unfinished",
+        "jobs",
+        ["kind", "position"],
+        unique=False,
+        postgresql_where=sa.text("status IN ('queued', 'running')"),
+    )
+    op.create_index(
+        "ix_jobs_finished",
+        "jobs",
+        ["finished_at"],
+        unique=False,
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
 
     op.create_table(
         "idempotency_keys",
@@ -167,6 +181,8 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.execute("DELETE FROM jobs WHERE kind = 'mail'")
     op.drop_constraint(op.f("ck_jobs_subject"), "jobs")
+    for index in ("ix_jobs_finished", "ix_jobs_unfinished"):
+        op.drop_index(index, table_name="jobs")
     for column in ("is_public", "spent_attempts", "mail_id"):
         op.drop_column("jobs", column)
     op.create_check_constraint(op.f("ck_jobs_subject"), "jobs", OLD_SUBJECT)

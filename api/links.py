@@ -1,0 +1,51 @@
+"""Links to stored pictures that work on any page, for a limited time."""
+
+import re
+
+from flask import request
+
+from api.wiring import services
+from shared import originals
+from shared.models import Scan
+from shared.originals import ADDRESSES
+
+THUMBNAIL_SIDE = 256  # px
+_KEY = re.compile(r"(original|heatmap|overlay)/[A-Za-z0-9-]+\.(png|jpg)")
+
+
+def absolute(link: str | None) -> str | None:
+    """A link that works from pages of another origin."""
+    if link is None or not link.startswith("/"):
+        return link
+    return (services().settings.public_url or request.host_url).rstrip("/") + link
+
+
+def is_key(path: str) -> bool:
+    """True if this product made it, so that its image store may have it."""
+    return _KEY.fullmatch(path) is not None
+
+
+def image_link(key: str | None) -> str | None:
+    """A signed URL of a stored image that an `<img>` on any page can show, until it expires.
+
+    Rows taken over from the replaced system hold whole addresses, which stay as they are, or paths on its
+    disk, which lead nowhere.
+    """
+    if key is None or key.startswith(ADDRESSES):
+        return key
+    return absolute(services().images.link(key)) if is_key(key) else None
+
+
+def original_link(scan: Scan) -> str | None:
+    """The same for the original, wherever it is now."""
+    key = scan.original_path
+    if not (key.startswith(ADDRESSES) or is_key(key)):
+        return None
+    return absolute(originals.original_link(services(), scan))
+
+
+def thumbnail_link(scan: Scan) -> str | None:
+    key = scan.overlay_path
+    if key is None or not is_key(key):
+        return original_link(scan) if key is None else image_link(key)
+    return absolute(services().images.thumbnail(key, THUMBNAIL_SIDE))

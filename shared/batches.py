@@ -1,0 +1,115 @@
+"""Batches: scans that were sent together, in one upload or in many requests. Functions never commit."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from shared import job_queries
+from shared.errors import ConflictError, NotFoundError
+from shared.models import UNFINISHED, Batch, BatchOrigin, Job, JobKind, JobStatus, Patient, Scan
+from shared.results import NEEDS_REVIEW, NO_TUMOR, REJECTED, TUMOR
+
+ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is. `counts` by job status sum to `total`; `outcomes` are of succeeded jobs."""
+
+    total: int
+    counts: dict[str, int]
+    outcomes: dict[str, int]
+    eta_seconds: int | None
+
+
+def create(session: Session, name: str | None, admin_id: int) -> Batch:
+    """An empty batch, to be filled by any number of requests."""
+    batch = Batch(id=uuid.uuid4(), origin=BatchOrigin.REQUEST, name=name, admin_id=admin_id)
+    session.add(batch)
+    session.flush()
+    return batch
+
+
+def get(session: Session, batch_id: uuid.UUID | None) -> Batch:
+    """Raises `NotFoundError` if there is no such batch."""
+    batch = session.get(Batch, batch_id) if batch_id else None
+    if batch is None:
+        raise NotFoundError("Batch not found")
+    return batch
+
+
+def lock_open(session: Session, batch_id: uuid.UUID) -> Batch:
+    """The batch, held open until the commit. Raises `ConflictError` if it was cancelled."""
+    batch = session.scalar(select(Batch).where(Batch.id == batch_id).with_for_update(read=True))
+    if batch is None:
+        raise NotFoundError("Batch not found")
+    if batch.cancelled_at is not None:
+        raise ConflictError("This batch was cancelled. Start a new one for further scans.")
+    return batch
+
+
+def close(session: Session, batch_id: uuid.UUID) -> None:
+    """Mark the batch as cancelled: from the commit on it takes no more scans. Safe to repeat."""
+    session.execute(
+        update(Batch)
+        .where(Batch.id == batch_id, Batch.cancelled_at.is_(None))
+        .values(cancelled_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
+def page(session: Session, limit: int | None, before: uuid.UUID | None) -> list[Batch]:
+    """Batches that were asked for, newest first."""
+    query = select(Batch).where(Batch.origin == BatchOrigin.REQUEST)
+    if before is not None:
+        edge = select(Batch.created_at, Batch.id).where(Batch.id == before).subquery()
+        query = query.where(tuple_(Batch.created_at, Batch.id) < select(edge).scalar_subquery())
+    query = query.order_by(Batch.created_at.desc(), Batch.id.desc())
+    return list(session.scalars(query.limit(limit) if limit is not None else query))
+
+
+def progress(session: Session, batch_id: uuid.UUID) -> Progress:
+    """Count the batch's jobs by status and its results by outcome."""
+    counts = dict.fromkeys((str(status) for status in JobStatus), 0)
+    outcomes = {"tumor": 0, "no_tumor": 0, NEEDS_REVIEW: 0, REJECTED: 0}
+    query = (
+        select(Job.status, Scan.prediction, Scan.review, func.count(), func.max(Job.position))
+        .join(Scan, Scan.id == Job.scan_id)
+        .where(Job.batch_id == batch_id)
+        .group_by(Job.status, Scan.prediction, Scan.review)
+    )
+    last_unfinished = 0
+    for status, prediction, review, number, position in session.execute(query):
+        counts[status] += number
+        if status == JobStatus.SUCCEEDED:
+            outcomes[_outcome(prediction, review)] += number
+        if status in UNFINISHED:
+            last_unfinished = max(last_unfinished, position)
+    eta = None
+    if last_unfinished:
+        ahead = job_queries.count_unfinished_to(session, JobKind.SCAN, last_unfinished)
+        eta = job_queries.eta_seconds(session, JobKind.SCAN, ahead)
+    return Progress(sum(counts.values()), counts, outcomes, eta)
+
+
+def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]]:
+    """(Scan, Job, Patient) of the batch in the order of arrival, read some at a time."""
+    query = (
+        select(Scan, Job, Patient.patient_id)
+        .join(Job, Job.scan_id == Scan.id)
+        .join(Patient, Patient.id == Scan.patient_id)
+        .where(Job.batch_id == batch_id)
+        .order_by(Job.position)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    yield from session.execute(query)
+
+
+def _outcome(prediction: str | None, review: str | None) -> str:
+    if review in (NEEDS_REVIEW, REJECTED):
+        return str(review)
+    return {TUMOR: "tumor", NO_TUMOR: "no_tumor"}[str(prediction)]
