@@ -9,17 +9,23 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from flask.testing import FlaskClient
 from sqlalchemy import Engine, inspect, make_url, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from shared.database import make_engine
+from shared.database import make_engine, make_sessions
 from shared.errors import ServiceUnavailableError
 from shared.migrations import alembic_config, upgrade
 from shared.migrations.taken_over_people import UNKNOWN_PATIENT
 from shared.models import Admin, Base, Job, JobEvent, Patient, Report, Scan, report_scans
+from shared.passwords import verify_password
+from shared.services import Services
 from shared.settings import Settings
+from shared.storage import LocalStore
 from stack.postgres import Cluster
+from tests.fakes import FailingStore, RecordingQueue
+from tests.integration.conftest import SECRET, bearer, client_of
 from tests.integration.replaced_system import (
     ADMIN_PASSWORD,
     CLOUD,
@@ -30,6 +36,7 @@ from tests.integration.replaced_system import (
     TABLES,
     old_hash,
 )
+from worker.rendering import ReportRenderer
 
 OLD_TABLES = ("admins", "patients", "scans", "reports")
 
@@ -255,6 +262,102 @@ def test_an_older_version_without_constraints_and_with_other_types_is_taken_over
     assert [_finding(scan) for scan in scans] == [("Tumor", 0.9712345, 0.971), ("No Tumor", 0.99999, 0.00001)]
     assert [scan.scan_id for scan in scans] == ["S1", "S1-2"]
     assert scans[0].created_at == datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def old_services(old_settings: Settings, taken_over: Engine, images: FailingStore) -> Services:
+    reports = LocalStore(old_settings.report_folder, "reports", SECRET, old_settings.link_seconds)
+    return Services(old_settings, make_sessions(taken_over), images, reports, RecordingQueue())
+
+
+@pytest.fixture
+def chief(old_services: Services) -> FlaskClient:
+    return bearer(old_services, "/api/admin/login", "chief", ADMIN_PASSWORD)
+
+
+@pytest.fixture
+def ada(old_services: Services) -> FlaskClient:
+    return bearer(old_services, "/api/patient/login", "patient_ada", PATIENT_PASSWORD)
+
+
+def test_an_old_password_works_and_is_stored_anew(chief: FlaskClient, taken_over: Engine) -> None:
+    assert chief.get("/api/admin/patients").status_code == 200
+    with Session(taken_over) as session:
+        stored = session.scalars(select(Admin.password_hash).where(Admin.username == "chief")).one()
+    assert stored.startswith("$argon2id$")
+    assert verify_password(stored, ADMIN_PASSWORD)
+
+
+@pytest.mark.parametrize("username", ["patient_3", "patient_4"])
+def test_nobody_signs_in_where_the_old_system_kept_no_hash(old_services: Services, username: str) -> None:
+    client = client_of(old_services, use_cookies=False)
+    for password in ("damaged", "x"):
+        answer = client.post("/api/patient/login", json={"username": username, "password": password})
+        assert answer.status_code == 401
+
+
+def test_all_old_records_are_listed(chief: FlaskClient) -> None:
+    patients = chief.get("/api/admin/patients").json["data"]
+    assert [patient["id"] for patient in patients] == [951, 950, 900, 77, 4, 3, 2, 1]
+    assert [patients[number]["email"] for number in (5, 4)] == ["x" * 108 + "@example.org", None]
+    scans = chief.get("/api/admin/scans").json["data"]
+    assert [scan["id"] for scan in scans] == [21, 20, 9, 8, 7, 6, 5, 4, 3, 2, 1]
+    reports = chief.get("/api/admin/reports").json["data"]
+    assert [report["report_id"] for report in reports] == ["RPT-20", "RPT-2", "RPT-aa"]
+    stats = chief.get("/api/admin/dashboard/stats").json["data"]
+    assert stats["scan_stats"]["tumor_count"] == 6
+
+
+def test_old_scans_are_shown_with_the_pictures_that_have_an_address(ada: FlaskClient) -> None:
+    second, first = ada.get("/api/patient/1/scans").json["data"]
+    assert first["original_path"] == f"{CLOUD}/original/a.png"
+    assert first["heatmap_path"] == f"{CLOUD}/heatmap/a.png"
+    assert (first["status"], first["prediction"], first["confidence"]) == ("succeeded", "Tumor", 0.971)
+    assert (second["original_path"], second["heatmap_path"], second["overlay_path"]) == (None, None, None)
+    picture = ada.get("/api/scans/1/image?kind=overlay")
+    assert (picture.status_code, picture.headers["Location"]) == (302, f"{CLOUD}/overlay/a.png")
+
+
+def test_a_scan_without_a_finding_says_what_to_do(chief: FlaskClient) -> None:
+    scan = next(scan for scan in chief.get("/api/admin/scans").json["data"] if scan["id"] == 6)
+    assert (scan["status"], scan["prediction"]) == ("failed", None)
+    error = chief.get(f"/api/jobs/{scan['job_id']}").json["data"]["error"]
+    assert error["code"] == "NOT_TAKEN_OVER"
+    assert "Upload the slice again" in error["message"]
+
+
+@pytest.mark.parametrize(("report_id", "name"), [("RPT-aa", "report_1.pdf"), ("RPT-2", "report_2.pdf")])
+def test_old_reports_download(
+    ada: FlaskClient, chief: FlaskClient, old_settings: Settings, report_id: str, name: str
+) -> None:
+    old_settings.report_folder.mkdir()
+    (old_settings.report_folder / name).write_bytes(b"%PDF-1.4 of old")
+    for client in (ada, chief):
+        listed = client.get("/api/patient/1/reports").json["data"]
+        shown = next(report["report_path"] for report in listed if report["report_id"] == report_id)
+        assert shown.rsplit("/", 1)[-1] == name
+        for way in (f"download/{report_id}", f"download-by-filename/{name}"):
+            link = client.get(f"/api/report/{way}").json["download_url"]
+            assert link == f"/api/report/file/{name}"
+            assert client.get(link).data == b"%PDF-1.4 of old"
+
+
+def test_a_report_without_its_file_is_not_found(ada: FlaskClient) -> None:
+    answer = ada.get("/api/report/download/RPT-aa")
+    assert (answer.status_code, answer.json["code"]) == (404, "NOT_FOUND_ERROR")
+    assert "REPORT_FOLDER" in answer.json["error"]
+
+
+def test_a_new_report_covers_old_scans(ada: FlaskClient, chief: FlaskClient, old_services: Services) -> None:
+    renderer = ReportRenderer(old_services)
+    asked = chief.post("/api/report/generate", json={"patient_id": 1})
+    assert asked.status_code == 202
+    try:
+        assert renderer.drain() == 1
+    finally:
+        renderer.close()
+    newest = ada.get("/api/patient/1/reports").json["data"][0]
+    assert (newest["scan_count"], newest["tumor_count"], newest["no_tumor_count"]) == (2, 1, 1)
 
 
 def _run(database: Engine, *scripts: str) -> None:
