@@ -1,5 +1,6 @@
 """Rules of the structure that no other tool checks."""
 
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,17 @@ def test_the_api_never_loads_torch() -> None:
         f"import sys, api, api.cli; sys.exit(bool({heavy} & {{name.split('.')[0] for name in sys.modules}}))"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_process_with_local_stores_loads_no_vendors_sdk(tmp_path: Path) -> None:
+    script = (
+        "import sys; from shared.services import build_services; from shared.settings import Settings;"
+        "build_services(Settings(_env_file=None, database_url='postgresql://nobody@nowhere/none'));"
+        "sys.exit(bool({'boto3', 'botocore', 'cloudinary', 'urllib3'} & set(sys.modules)))"
+    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.defpath}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
 
 
 def test_only_one_file_reads_the_environment() -> None:

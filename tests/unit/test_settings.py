@@ -81,3 +81,92 @@ def test_secrets_are_not_shown() -> None:
     settings = Settings(_env_file=None, database_url=DATABASE, secret_key="k" * 40)
     assert ":pass@" not in repr(settings)
     assert "kkkk" not in repr(settings)
+
+
+PRODUCTION = {
+    "FLASK_ENV": "production",
+    "DATABASE_URL": DATABASE,
+    "SECRET_KEY": "k" * 40,
+    "PUBLIC_URL": "https://scans.example.org",
+}
+CLOUDINARY = {"CLOUDINARY_URL": "cloudinary://key:secret@cloud"}
+S3 = {"AWS_S3_BUCKET": "bucket"}
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_production_refuses_to_choose_a_store_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, PRODUCTION)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()[1:]] == [
+        "IMAGE_STORE",
+        "REPORT_STORE",
+    ]
+    for name in ("CLOUDINARY_URL", "CLOUDINARY_API_SECRET", "AWS_S3_BUCKET", "IMAGE_FOLDER"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "stores"),
+    [
+        (CLOUDINARY | S3, ("cloudinary", "s3")),
+        (S3 | {"IMAGE_STORE": "s3"}, ("s3", "s3")),
+        ({"IMAGE_STORE": "local", "REPORT_STORE": "local"}, ("local", "local")),
+        (CLOUDINARY | {"REPORT_STORE": "local"}, ("cloudinary", "local")),
+    ],
+)
+def test_production_takes_stores_that_are_chosen(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], stores: tuple[str, str]
+) -> None:
+    set_all(monkeypatch, PRODUCTION | values)
+    settings = load_settings()
+    assert (settings.chosen_image_store, settings.chosen_report_store) == stores
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"IMAGE_STORE": "cloudinary"}, "CLOUDINARY_URL"),
+        ({"IMAGE_STORE": "cloudinary", "CLOUDINARY_CLOUD_NAME": "c"}, "CLOUDINARY_API_SECRET"),
+        ({"CLOUDINARY_URL": "cloudinary://hush@cloud"}, "CLOUDINARY_URL"),
+        ({"CLOUDINARY_URL": "https://hush:hush@cloud"}, "CLOUDINARY_URL"),
+        ({"CLOUDINARY_URL": "cloudinary://:hush@cloud"}, "CLOUDINARY_URL"),
+        ({"REPORT_STORE": "s3"}, "AWS_S3_BUCKET"),
+        ({"STAGING_STORE": "s3"}, "AWS_S3_BUCKET"),
+        ({"AWS_ACCESS_KEY_ID": "hush"}, "AWS_SECRET_ACCESS_KEY"),
+        ({"AWS_SECRET_ACCESS_KEY": "hush"}, "AWS_ACCESS_KEY_ID"),
+        ({"AWS_S3_ENDPOINT_URL": "minio:9000"}, "AWS_S3_ENDPOINT_URL"),
+        ({"CLOUDINARY_DELIVERY_PREFIX": "res.cloudinary.com"}, "CLOUDINARY_DELIVERY_PREFIX"),
+    ],
+)
+def test_half_a_store_is_named_in_development_too(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], named: str
+) -> None:
+    set_all(monkeypatch, {"DATABASE_URL": DATABASE} | values)
+    with pytest.raises(SettingsError, match=named) as caught:
+        load_settings()
+    assert "hush" not in str(caught.value)
+
+
+def test_cloudinarys_address_wins_over_its_parts_and_may_be_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {
+        "CLOUDINARY_CLOUD_NAME": "parts",
+        "CLOUDINARY_API_KEY": "1",
+        "CLOUDINARY_API_SECRET": "two",
+        "DATABASE_URL": DATABASE,
+    }
+    set_all(monkeypatch, parts)
+    assert load_settings().cloudinary_credentials == ("parts", "1", "two")
+    monkeypatch.setenv("CLOUDINARY_URL", "cloudinary://12:a%2Fb@Cloud?secure=true")
+    assert load_settings().cloudinary_credentials == ("Cloud", "12", "a/b")
+
+
+def test_without_any_store_development_keeps_files_on_the_local_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    settings = load_settings()
+    assert (settings.chosen_image_store, settings.chosen_report_store) == ("local", "local")
+    assert settings.staging_store == "none"
