@@ -1,6 +1,7 @@
 """Reads a table of the replaced system, whose columns may be missing or of another type than ours.
 
-Each method gives an SQL expression for one column; a column that is not there reads as NULL.
+Each method gives an SQL expression for one column; a column that is not there reads as NULL. Raises
+`ConflictError` for a table that cannot be the replaced system's.
 """
 
 from datetime import datetime
@@ -26,6 +27,8 @@ from sqlalchemy import (
     table,
 )
 
+from shared.errors import ConflictError
+
 REPLACED = "replaced"  # the schema that the old tables are moved to
 _WHOLE = r"^\s*[-+]?\d{1,9}\s*$"
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*%?\s*$"
@@ -38,7 +41,7 @@ class OldTable:
         found = inspect(connection).get_columns(name, schema=REPLACED)
         self._types: dict[str, Any] = {item["name"]: item["type"] for item in found}
         if "id" not in self._types:
-            raise ValueError(f"the table {name} has no column id: it is not the replaced system's")
+            raise ConflictError(f"The table {name} has no column id: it is not the replaced system's.")
         self.rows = table(name, *(column(key, kind) for key, kind in self._types.items()), schema=REPLACED)
         self.id: ColumnElement[int] = cast(self.rows.c["id"], Integer)
 
@@ -89,7 +92,7 @@ class OldTable:
             return value
         if isinstance(kind, DateTime | Date):
             return func.timezone("UTC", cast(value, DateTime))
-        raise ValueError(f"the column {name} of the replaced system holds no time")
+        raise ConflictError(f"The column {name} of the replaced system holds no times.")
 
     def created_at(self) -> ColumnElement[datetime]:
         return func.coalesce(self.moment("created_at"), func.now())
