@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.models.base import Base
@@ -22,7 +22,10 @@ class Mail(Base):
     """
 
     __tablename__ = "mails"
-    __table_args__ = (CheckConstraint("template IN ('credentials')", name="template"),)
+    __table_args__ = (
+        CheckConstraint("template IN ('credentials')", name="template"),
+        Index("ix_mails_secret", "created_at", postgresql_where=text("secret IS NOT NULL")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     template: Mapped[MailTemplate] = mapped_column(String(20))

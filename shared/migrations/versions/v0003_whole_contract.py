@@ -83,6 +83,9 @@ def _people() -> None:
         sa.UniqueConstraint("message_id", name=op.f("uq_mails_message_id")),
     )
     op.create_index(op.f("ix_mails_patient_id"), "mails", ["patient_id"], unique=False)
+    op.create_index(
+        "ix_mails_secret", "mails", ["created_at"], postgresql_where=sa.text("secret IS NOT NULL")
+    )
 
 
 def _work() -> None:
