@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.test import TestResponse
 
 from api import create_app
-from shared import accounts
+from shared import accounts, passwords
 from shared.models import AdminRole
 from shared.services import Services
 from shared.settings import Settings
@@ -21,6 +22,16 @@ from worker.rendering import ReportRenderer
 
 ADMIN_PASSWORD = "correct horse battery"
 SECRET = "a secret key that only the tests use"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cheap_passwords() -> Iterator[None]:
+    """Every test signs in, and a hash takes a third of a second and 64 MiB on purpose."""
+    with pytest.MonkeyPatch.context() as patch:
+        cheap = PasswordHasher(time_cost=1, memory_cost=1024)
+        patch.setattr(passwords, "_HASHER", cheap)
+        patch.setattr(passwords, "_NOBODY", cheap.hash("nobody's"))
+        yield
 
 
 class CheckedClient(FlaskClient):
