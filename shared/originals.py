@@ -1,7 +1,7 @@
-"""Where a scan's pictures are. The original is staged until its analysis is recorded, then among the images.
+"""Where a scan's original is: in the staging store until its analysis is recorded, then among the images.
 
-`scans.original_path` is its key in both. Rows taken over from the replaced system may hold whole addresses
-instead of keys: those are linked to and never fetched.
+`scans.original_path` is its key in both. In rows taken over from the replaced system it may be a whole
+address, which is linked to and never fetched.
 """
 
 from shared.errors import ObjectNotFoundError, StoreRefusedError
@@ -36,9 +36,6 @@ def read_original(services: Services, key: str, is_staged: bool) -> bytes:
 
 def original_link(services: Services, scan: Scan) -> str:
     """A link to the original, wherever it is now."""
-    return picture_link(original_store(services, scan.is_staged), scan.original_path)
-
-
-def picture_link(store: ObjectStore, key: str) -> str:
-    """A link to a picture of this store, or the address that the row holds in place of a key."""
-    return key if key.startswith(ADDRESSES) else store.link(key)
+    if scan.original_path.startswith(ADDRESSES):
+        return scan.original_path
+    return original_store(services, scan.is_staged).link(scan.original_path)

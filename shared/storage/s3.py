@@ -78,7 +78,7 @@ class S3Connection:
             )
             endpoint = bucket.endpoint_url
             self.client = self._make(endpoint, timeout_seconds, connections)
-            self.probe = self._make(endpoint, min(PROBE_SECONDS, timeout_seconds), 1)
+            self.probe = self._make(endpoint, min(PROBE_SECONDS, timeout_seconds), connections)
             self.signer = self._make(bucket.public_endpoint_url or endpoint, timeout_seconds, 1)
         except (BotoCoreError, ValueError) as error:
             raise StoreRefusedError(REFUSED.format(code=type(error).__name__)) from None

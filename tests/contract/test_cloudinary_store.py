@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from cloudinary import uploader
 from PIL import Image
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
@@ -175,6 +176,22 @@ def test_pictures_are_private_replaced_whole_and_uploaded_as_bytes(
     assert cloudinary_store.get("original/S2.png").endswith(b"latest")
     with pytest.raises(StoreRefusedError):
         cloudinary_store.put("original/S3.png", b"https://169.254.169.254/latest", "image/png")
+
+
+def test_the_sdks_own_transport_believes_http_500(cloudinary_server: FakeCloudinary) -> None:
+    """Why the store has another one. When this fails, the SDK's may do."""
+    account = {
+        "cloud_name": cloudinary_server.cloud,
+        "api_key": cloudinary_server.api_key,
+        "api_secret": cloudinary_server.api_secret,
+        "upload_prefix": cloudinary_server.url,
+        "timeout": 2,
+    }
+    options = {"public_id": PUBLIC_ID, "type": "authenticated"}
+    stored = uploader.upload(io.BytesIO(picture()), **options, **account)
+    assert stored["bytes"] == len(picture()), "the server takes what the SDK signs"
+    cloudinary_server.faults.append(status(500, '{"public_id": "anything"}'))
+    assert uploader.upload(io.BytesIO(picture()), **options, **account) == {"public_id": "anything"}
 
 
 def test_only_the_signed_address_delivers(cloudinary_store: CloudinaryStore) -> None:
