@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from shared.models import AuditEvent
@@ -93,7 +93,7 @@ def verify(session: Session, known_head: str | None = None) -> Verdict:
 
 
 def _rows_with_computed_hash(session: Session) -> Iterator[Any]:
-    computed = literal_column("audit_events_hash(audit_events)").label("computed")
+    computed: ColumnElement[str] = literal_column("audit_events_hash(audit_events)").label("computed")
     after = 0
     while True:
         query = (

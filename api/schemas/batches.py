@@ -2,10 +2,9 @@
 
 from typing import Annotated, Literal
 
-from flask_openapi3 import FileStorage
 from pydantic import Field, RootModel
 
-from api.schemas.fields import Answer, Count, Empty, Line, Ok, PageQuery, Request, RowId, Time
+from api.schemas.fields import Answer, Count, Empty, File, Line, Ok, PageQuery, Request, RowId, Time
 from api.schemas.scans import FileResult, UploadAnswer
 
 
@@ -21,11 +20,11 @@ class BatchesQuery(PageQuery):
 
 class BatchUploadForm(Request):
     patient_id: Annotated[RowId | None, Empty] = Field(None, description="of all `files`")
-    files: list[FileStorage] = Field([], description="PNG or JPEG images of one patient")
-    archive: FileStorage | None = Field(
+    files: list[File] = Field([], description="PNG or JPEG images of one patient")
+    archive: File | None = Field(
         None, description="or one ZIP of images with a manifest.csv: filename,patient_id"
     )
-    manifest: FileStorage | None = Field(None, description="the manifest, where the ZIP has none")
+    manifest: File | None = Field(None, description="the manifest, where the ZIP has none")
 
 
 class DryRunQuery(Request):

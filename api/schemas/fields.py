@@ -4,7 +4,9 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
+from flask_openapi3 import FileStorage
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from werkzeug.datastructures import FileStorage as WerkzeugFile
 
 MAX_ID = 2**31 - 1
 MAX_PAGE = 1000
@@ -37,6 +39,12 @@ def _whole(value: Any) -> Any:
     return value
 
 
+def _file(value: Any) -> Any:
+    if not isinstance(value, WerkzeugFile):
+        raise ValueError("must be a file")  # noqa: TRY004 - pydantic reports ValueErrors only
+    return value
+
+
 def read_uuid(value: Any) -> uuid.UUID | None:
     """A job's or batch's id, or None if the value is none."""
     try:
@@ -49,6 +57,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_
 Line = Annotated[Text, AfterValidator(_one_line)]
 Empty = BeforeValidator(_empty_is_none)
 RowId = Annotated[int, Field(ge=1, le=MAX_ID), BeforeValidator(_whole)]
+File = Annotated[FileStorage, BeforeValidator(_file)]  # a form field of that name may hold text instead
 AnyUuid = Annotated[uuid.UUID | None, BeforeValidator(read_uuid)]  # None: nothing has such an id
 Password = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_clean)]
 Time = Annotated[datetime, Field(examples=["2026-01-31T12:00:00.000Z"])]

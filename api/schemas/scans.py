@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from flask_openapi3 import FileStorage
 from pydantic import BeforeValidator, Field
 
-from api.schemas.fields import Answer, Empty, Ok, Request, RowId, Share, Time
+from api.schemas.fields import Answer, Empty, File, Ok, Request, RowId, Share, Time
 from api.schemas.reports import Report
 
 Prediction = Literal["Tumor", "No Tumor"]
@@ -21,13 +20,13 @@ Flag = Annotated[bool, BeforeValidator(_truth)]
 
 class UploadForm(Request):
     patient_id: RowId
-    files: list[FileStorage] = Field(description="PNG or JPEG images")
+    files: list[File] = Field(description="PNG or JPEG images")
     generate_report: Flag = Field(default=False, description="also make a report of these scans")
 
 
 class SingleUploadForm(Request):
     patient_id: Annotated[RowId | None, Empty] = Field(None, description="left out: the signed-in patient")
-    file: FileStorage = Field(description="a PNG or JPEG image")
+    file: File = Field(description="a PNG or JPEG image")
     generate_report: Flag = Field(default=False, description="also make a report of this scan")
 
 
