@@ -19,10 +19,17 @@ LONGEST_PAUSE_S = 0.5
 
 
 def preferred_wait() -> float:
-    """Seconds that the client (`Prefer: wait=N`, RFC 7240), or else the setting, wants this request held."""
+    """Seconds that the client wants this request held (`Prefer: wait=N`, RFC 7240).
+
+    The setting speaks for clients that send no `Prefer`; one that prefers something else is not held.
+    """
     settings = services().settings
-    asked = _WAIT.search(request.headers.get("Prefer", ""))
-    seconds = float(asked.group(1)) if asked else settings.upload_wait_seconds
+    preferred = request.headers.get("Prefer")
+    if preferred is None:
+        seconds = settings.upload_wait_seconds
+    else:
+        asked = _WAIT.search(preferred)
+        seconds = float(asked.group(1)) if asked else 0.0
     return min(seconds, settings.max_wait_seconds)
 
 

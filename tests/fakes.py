@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,14 +81,20 @@ class MadeUpModel:
 
 @dataclass
 class RecordingQueue:
-    """A queue that keeps what it was asked to send; `up` False makes it a broker that is down."""
+    """A queue that keeps what it was asked to send; `up` False makes it a broker that is down.
+
+    `workers` do their work inside `wake`, as if a worker were quicker than the answer.
+    """
 
     up: bool = True
+    workers: dict[JobKind, Callable[[], object]] = field(default_factory=dict)
     sent: list[tuple[JobKind, Lane, list[uuid.UUID]]] = field(default_factory=list)
 
     def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
         if self.up:
             self.sent.append((kind, lane, list(job_ids)))
+            if kind in self.workers:
+                self.workers[kind]()
         return self.up
 
     def waiting_hints(self, kind: JobKind, lane: Lane) -> int:  # noqa: ARG002
