@@ -61,7 +61,8 @@ def link(services: Services, report: Report) -> str:
     found = locate(services, report)
     if found.key is not None:
         return services.reports.link(found.key, filename=found.name)
-    return f"{FILE_ROUTE}/{quote(found.name, safe='')}"
+    # The old folders may have held several files of one name: the id says which report is meant.
+    return f"{FILE_ROUTE}/{quote(found.name, safe='')}?report_id={quote(report.report_id, safe='')}"
 
 
 def read(services: Services, report: Report) -> bytes:

@@ -17,6 +17,7 @@ from api.schemas.jobs import ReportAcceptedAnswer
 from api.schemas.reports import (
     DownloadAnswer,
     FilenamePath,
+    FileQuery,
     GenerateReportBody,
     ReportAnswer,
     ReportIdPath,
@@ -73,9 +74,9 @@ def download_by_filename(path: FilenamePath) -> ViewResult:
 
 @blueprint.get("/file/<filename>", responses={200: binary("the PDF", "application/pdf")})
 @for_signed_in
-def report_file(path: FilenamePath) -> Response:
+def report_file(path: FilenamePath, query: FileQuery) -> Response:
     """The PDF itself, as a download."""
-    report = _report_named(path.filename)
+    report = _report_named(path.filename, query.report_id)
     return send_file(
         io.BytesIO(legacy_reports.read(services(), report)),
         mimetype="application/pdf",
@@ -84,12 +85,16 @@ def report_file(path: FilenamePath) -> Response:
     )
 
 
-def _report_named(filename: str) -> Report:
-    """The newest report with this file name that the caller may see."""
+def _report_named(filename: str, report_id: str | None = None) -> Report:
+    """The newest report with this file name, and this id if one is given, that the caller may see."""
     if not filename.lower().endswith(".pdf") or "\0" in filename:
         raise NotFoundError("Report not found")
     with services().sessions.begin() as session:
-        found = reports.named(session, filename)
+        found = [
+            report
+            for report in reports.named(session, filename)
+            if report_id is None or report.report_id == report_id
+        ]
         own = [report for report in found if caller().is_staff or report.patient_id == caller().id]
         if not found:
             raise NotFoundError("Report not found")

@@ -22,6 +22,10 @@ class FilenamePath(Request):
     filename: str
 
 
+class FileQuery(Request):
+    report_id: str | None = Field(None, description="which of several reports with this file name")
+
+
 class Report(Answer):
     id: int
     patient_id: int

@@ -22,7 +22,7 @@ from botocore.exceptions import (
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
 from shared.storage.http import CONNECT_SECONDS
-from shared.storage.keys import checked_key, content_disposition
+from shared.storage.keys import checked_key, content_disposition, readable_key
 from shared.storage.retries import TryLaterError, ask, read_whole, seconds_of
 
 PROBE_SECONDS = 2.0
@@ -129,7 +129,7 @@ class S3Store:
         self._ask(store)
 
     def get(self, key: str) -> bytes:
-        place = self._place(key)
+        place = self._old_place(key)
 
         def fetch() -> bytes:
             deadline = time.monotonic() + 2 * self._connection.timeout_s
@@ -147,7 +147,7 @@ class S3Store:
         self._ask(lambda: self._client.delete_object(**place))
 
     def exists(self, key: str) -> bool:
-        place = self._place(key)
+        place = self._old_place(key)
         try:
             self._ask(lambda: self._client.head_object(**place))
         except ObjectNotFoundError:
@@ -160,7 +160,7 @@ class S3Store:
         One that is signed by a role's temporary credentials ends with them.
         """
         step = max(self._link_seconds // 2, 1)
-        place = self._place(key)["Key"]
+        place = self._old_place(key)["Key"]
         return self._ask(lambda: self._sign(place, filename, self._who_signs(), int(time.time()) // step))
 
     def thumbnail(self, key: str, side: int) -> str:  # noqa: ARG002 - S3 scales nothing
@@ -175,6 +175,10 @@ class S3Store:
 
     def _place(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + checked_key(key)}
+
+    def _old_place(self, key: str) -> dict[str, str]:
+        """The same for reading: the replaced system put reports here under names of its own making."""
+        return {"Bucket": self._bucket, "Key": self._prefix + readable_key(key)}
 
     def _who_signs(self) -> str:
         """The key id in use: links that the last credentials signed are not given out any more."""

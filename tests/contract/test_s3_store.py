@@ -270,3 +270,14 @@ def test_a_missing_object_is_asked_for_once(s3_store: S3Store, s3_server: S3Serv
 def test_an_unusable_address_is_refused_at_the_start() -> None:
     with pytest.raises(StoreRefusedError, match="AWS_S3_ENDPOINT_URL"):
         S3Connection(Bucket("bucket", "us-east-1", "key", "secret", endpoint_url="http://[broken"), 1, 1)
+
+
+@pytest.mark.parametrize("name", ["report Ada (1).pdf", "bericht.müller.pdf", "2024/report_7.v2.pdf"])
+def test_objects_that_another_program_named_can_be_read(s3_store: S3Store, bucket: Bucket, name: str) -> None:
+    other_program = S3Connection(bucket, TIMEOUT_S, connections=1).client
+    other_program.put_object(Bucket=bucket.name, Key=f"reports/{name}", Body=PDF)
+    assert s3_store.exists(name)
+    assert s3_store.get(name) == PDF
+    assert httpx.get(s3_store.link(name)).content == PDF
+    with pytest.raises(ObjectNotFoundError):
+        s3_store.put(name, PDF, "application/pdf")

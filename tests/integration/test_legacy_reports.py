@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from shared import legacy_reports
@@ -24,8 +25,9 @@ def folder(settings: Settings) -> Path:
 
 @pytest.fixture
 def services(settings: Settings, sessions, folder: Path) -> Services:
+    images = LocalStore(settings.image_folder, "images", "secret", 3600)
     reports = LocalStore(folder, "reports", "secret", 3600)
-    return Services(settings, sessions, reports, reports, RecordingQueue())
+    return Services(settings, sessions, images, reports, RecordingQueue())
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_a_file_in_the_report_folder_is_found_by_its_last_part(
     (folder / "x.pdf").write_bytes(PDF)
     report = add_report(services, path)
     assert legacy_reports.read(services, report) == PDF
-    assert legacy_reports.link(services, report) == "/api/report/file/x.pdf"
+    assert legacy_reports.link(services, report) == f"/api/report/file/x.pdf?report_id={report.report_id}"
 
 
 def test_the_exact_old_path_comes_first(services: Services, folder: Path) -> None:
@@ -82,8 +84,24 @@ def test_the_exact_old_path_comes_first(services: Services, folder: Path) -> Non
 def test_a_name_with_blanks_makes_a_whole_link(services: Services, folder: Path) -> None:
     (folder / "Ada B?.pdf").write_bytes(PDF)
     report = add_report(services, "reports/Ada B?.pdf")
-    assert legacy_reports.link(services, report) == "/api/report/file/Ada%20B%3F.pdf"
+    assert (
+        legacy_reports.link(services, report)
+        == f"/api/report/file/Ada%20B%3F.pdf?report_id={report.report_id}"
+    )
     assert legacy_reports.read(services, report) == PDF
+
+
+def test_two_files_of_one_name_are_told_apart_by_the_reports_id(
+    services: Services, folder: Path, admin: FlaskClient
+) -> None:
+    reports = []
+    for year, content in ((2023, b"%PDF one"), (2024, b"%PDF two")):
+        (folder / str(year)).mkdir()
+        (folder / str(year) / "x.pdf").write_bytes(content)
+        reports.append((add_report(services, f"reports/{year}/x.pdf", number=year), content))
+    for report, content in reports:
+        link = admin.get(f"/api/report/download/{report.report_id}").json["download_url"]
+        assert admin.get(link).data == content
 
 
 @pytest.mark.parametrize(
@@ -143,7 +161,7 @@ def test_an_object_in_the_bucket_is_found(with_s3: Services, path: str) -> None:
 def test_with_a_bucket_local_files_are_still_found(with_s3: Services, folder: Path) -> None:
     (folder / "x.pdf").write_bytes(PDF)
     report = add_report(with_s3, "reports/x.pdf")
-    assert legacy_reports.link(with_s3, report) == "/api/report/file/x.pdf"
+    assert legacy_reports.link(with_s3, report) == f"/api/report/file/x.pdf?report_id={report.report_id}"
     assert legacy_reports.read(with_s3, report) == PDF
 
 
