@@ -13,7 +13,7 @@ from api.intake import refuse_if_full
 from api.paging import answer_list
 from api.presenters import Json, job_json
 from api.repeats import RepeatableRequest
-from api.schemas.fields import JobPath, WaitQuery, read_uuid
+from api.schemas.fields import MAX_PAGE, JobPath, WaitQuery, read_uuid
 from api.schemas.jobs import JobAnswer, JobIdsBody, JobsAnswer, JobsQuery, JobsStatusAnswer
 from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, asked_wait, poll
@@ -30,7 +30,8 @@ blueprint = APIBlueprint(
 @blueprint.get("", responses={200: JobsAnswer})
 @for_staff
 def list_jobs(query: JobsQuery) -> ViewResult:
-    """Jobs that match, newest first."""
+    """Jobs that match, newest first, a page at a time: nobody reads the jobs of a year at once."""
+    limit = query.limit or MAX_PAGE
     batch_id = read_uuid(query.batch_id)
     is_impossible = query.batch_id is not None and batch_id is None
     with services().sessions() as session:
@@ -39,7 +40,7 @@ def list_jobs(query: JobsQuery) -> ViewResult:
             if is_impossible
             else job_queries.page(
                 session,
-                query.limit,
+                limit,
                 query.cursor,
                 JobStatus(query.status) if query.status else None,
                 JobKind(query.kind) if query.kind else None,
@@ -47,7 +48,7 @@ def list_jobs(query: JobsQuery) -> ViewResult:
                 batch_id,
             )
         )
-    return answer_list(rows, query.limit, lambda row: row.position, job_json)
+    return answer_list(rows, limit, lambda row: row.position, job_json)
 
 
 @blueprint.get("/<job_id>", responses={200: JobAnswer, 304: None})
