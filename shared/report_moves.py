@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from shared import legacy_reports
+from shared import audit, legacy_reports
 from shared.errors import ObjectNotFoundError, StorageError
 from shared.models import Report, Scan
 from shared.services import Services
@@ -85,19 +85,26 @@ def _move(services: Services, report: Report, dry_run: bool) -> Step | None:
 
 
 def _moved(session: Session, report: Report, key: str) -> None:
-    """What a move changes; here is the place to record who did it."""
+    """What a move changes."""
     old_path = report.report_path
-    _point(session, report, old_path, key, {"is_legacy": False, "legacy_path": old_path})
+    values: dict[str, object] = {"is_legacy": False, "legacy_path": old_path}
+    _point(session, report, old_path, key, values, "report.moved")
 
 
 def _restored(session: Session, report: Report, old_path: str) -> None:
-    """What the way back changes; here is the place to record who did it."""
+    """What the way back changes."""
     is_legacy = old_path != report.report_path  # our own keep their key, whichever store they are in
-    _point(session, report, report.report_path, old_path, {"is_legacy": is_legacy, "legacy_path": None})
+    values: dict[str, object] = {"is_legacy": is_legacy, "legacy_path": None}
+    _point(session, report, report.report_path, old_path, values, "report.restored")
 
 
 def _point(
-    session: Session, report: Report, source: str | None, target: str, values: dict[str, object]
+    session: Session,
+    report: Report,
+    source: str | None,
+    target: str,
+    values: dict[str, object],
+    action: str,
 ) -> None:
     """Change a report's path and its scans', unless somebody else has just done so."""
     is_unchanged = (Report.id == report.id, Report.report_path == source)
@@ -110,6 +117,7 @@ def _point(
             .where(Scan.patient_id == report.patient_id, Scan.report_path == source)
             .values(report_path=target)
         )
+        audit.record(session, audit.CLI, action, f"report:{report.report_id}")
 
 
 def _local_bytes(services: Services, report: Report) -> bytes | None:
