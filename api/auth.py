@@ -26,6 +26,12 @@ def public(view: Callable[P, R]) -> Callable[P, R]:
     return view
 
 
+def public_by_link(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view that a signed link opens: a page shows hundreds of them at once to somebody signed in."""
+    view.is_by_link = True  # type: ignore[attr-defined]
+    return public(view)
+
+
 def public_where_allowed(view: Callable[P, R]) -> Callable[P, R]:
     """Mark a view for admins and patients, and for everybody while ALLOW_PUBLIC_UPLOADS is on."""
     view.roles = EVERYBODY - {Role.READER}  # type: ignore[attr-defined]
@@ -88,6 +94,9 @@ def deny_by_default(app: Flask) -> None:
                 return  # Flask answers 404 or 405 itself
             raise NotFoundError("There is nothing at this address.")
         if request.method == "OPTIONS":
+            return
+        if getattr(view, "is_by_link", False):
+            wiring().rate_limit.count_caller(client_address())
             return
         if getattr(view, "is_public", False) or _is_allowed_to_nobody(view):
             wiring().rate_limit.count_address(client_address())

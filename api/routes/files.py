@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, send_file
 
-from api.auth import public
+from api.auth import public_by_link
 from shared.storage import LocalStore
 from shared.storage.local import LINK_PREFIX
 
@@ -14,7 +14,7 @@ def blueprint_for(store: LocalStore) -> Blueprint:
     blueprint = Blueprint(f"files_{store.role}", __name__)
 
     @blueprint.get(f"{LINK_PREFIX}/{store.role}/<token>")
-    @public
+    @public_by_link
     def signed_file(token: str) -> Response:
         """Images are shown, everything else is downloaded; nothing is ever sniffed or run as a page."""
         target = store.resolve(token)
