@@ -23,6 +23,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Brain Tumor Detection API</title>
+<link rel="icon" href="data:,">
 <script type="module" src="/api/docs/rapidoc.js"></script>
 </head>
 <body>
