@@ -2,7 +2,10 @@
 
 import csv
 import io
+import lzma
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import partial
 
@@ -12,14 +15,24 @@ from api.schemas.fields import MAX_ID
 from api.uploads import Refused, Upload, clean_filename
 from api.wiring import services
 from shared import scans
-from shared.errors import FileTooLargeError, ValidationError
+from shared.errors import FileTooLargeError, FileUploadError, ValidationError
 from shared.settings import Settings
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("filename", "patient_id")
 MAX_MANIFEST_BYTES = 1_000_000
 MOST_EXPANDED = 4  # times the largest request: images hardly shrink in a ZIP, so more is a bomb
-UNREADABLE = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError)
+UNREADABLE = (  # what `zipfile` and its decompressors report damage through
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 def read_archive(archive: FileStorage, manifest: FileStorage | None) -> list[Upload | Refused]:
@@ -37,7 +50,7 @@ def read_archive(archive: FileStorage, manifest: FileStorage | None) -> list[Upl
     if manifest is not None:
         text = manifest.stream.read(MAX_MANIFEST_BYTES + 1)
     elif table is not None:
-        text = _read(opened, table, MAX_MANIFEST_BYTES)
+        text = _read_manifest(opened, table)
     else:
         raise ValidationError(
             f"archive: it needs a {MANIFEST} with the columns {','.join(COLUMNS)}.", "archive"
@@ -65,8 +78,9 @@ def _match(
         else:
             read = partial(_read, opened, members[filename], settings.max_content_length)
             yield Upload(filename, int(patient), read)
-    for filename in members.keys() - rows.keys():
-        yield Refused(clean_filename(filename), "The manifest does not name this file.")
+    for filename in members:
+        if filename not in rows:
+            yield Refused(clean_filename(filename), "The manifest does not name this file.")
 
 
 def _refuse_too_much(members: dict[str, zipfile.ZipInfo], settings: Settings) -> None:
@@ -79,13 +93,23 @@ def _refuse_too_much(members: dict[str, zipfile.ZipInfo], settings: Settings) ->
         raise ValidationError("archive: its files are too large once unpacked.", "archive")
 
 
+def _read_manifest(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    try:
+        return _read(opened, info, MAX_MANIFEST_BYTES)
+    except FileUploadError as error:
+        raise ValidationError(f"manifest: {error}", "manifest") from None
+
+
 def _read(opened: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """A member's bytes; what its header claims about its size is not believed."""
+    """A member's bytes; what its header claims about its size is not believed.
+
+    Raises `FileUploadError`.
+    """
     try:
         with opened.open(info) as member:
             data = member.read(most + 1)
     except UNREADABLE:
-        raise FileTooLargeError("The file is damaged or encrypted inside the ZIP.") from None
+        raise FileUploadError("The file is damaged or encrypted inside the ZIP.") from None
     if len(data) > most:
         raise FileTooLargeError("The file is too large once unpacked.")
     return data
@@ -114,11 +138,13 @@ def _rows(content: bytes) -> dict[str, str]:
                 )
             rows[filename] = (row["patient_id"] or "").strip()
     except csv.Error:
-        raise ValidationError(f"manifest: line {reader.line_num} is damaged.", "manifest") from None
+        line = reader.reader.line_num  # of the line that could not be read; `reader` still has the one before
+        raise ValidationError(f"manifest: line {line} is damaged.", "manifest") from None
     if not rows:
         raise ValidationError("manifest: it names no file.", "manifest")
     return rows
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text[:11]) <= MAX_ID
+    digits = text.lstrip("0")
+    return text.isascii() and text.isdigit() and 0 < len(digits) < 11 and int(digits) <= MAX_ID
