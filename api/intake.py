@@ -44,6 +44,8 @@ def accept(order: Order) -> ViewResult:
     if earlier is not None:
         return _finish(earlier, order)
     refuse_if_full()
+    if order.batch_id is not None:
+        _refuse_if_closed(order.batch_id)
     outcomes = take_uploads(order.uploads)
     originals = [outcome for outcome in outcomes if isinstance(outcome, StoredOriginal)]
     if not originals:
@@ -52,10 +54,7 @@ def accept(order: Order) -> ViewResult:
         registered, report, body = _register(order, outcomes, originals)
     except (ConflictError, NotFoundError) as error:  # certain to be rolled back: no row names the originals
         discard(originals)
-        earlier = order.request.earlier()  # a twin of this request may have come first
-        if earlier is None:
-            raise error from None
-        return _finish(earlier, order)
+        return _finish(order.request.of_twin(error), order)
     queue = services().queue
     queue.wake(JobKind.SCAN, registered.lane, [job.id for job in registered.jobs])
     if report is not None:
@@ -69,6 +68,12 @@ def refuse_if_full() -> None:
     with built.sessions() as session:
         if job_queries.is_queue_full(session, built.settings.max_queued_jobs):
             raise QueueFullError("Too much work waits already. Nothing was kept; send it again in a minute.")
+
+
+def _refuse_if_closed(batch_id: uuid.UUID) -> None:
+    """Before anything is stored; what is certain comes with the lock."""
+    with services().sessions() as session:
+        batches.refuse_if_closed(batches.get(session, batch_id))
 
 
 def _register(

@@ -50,6 +50,13 @@ class RepeatableRequest:
         with services().sessions() as session:
             return idempotency.find(session, self.caller, self.key, self.fingerprint)
 
+    def of_twin(self, error: Exception) -> dict[str, Any]:
+        """What a twin that came first, at the same moment, was answered. Raises `error` if there is none."""
+        earlier = self.earlier()
+        if earlier is None:
+            raise error from None
+        return earlier
+
     def remember(self, session: Session, answer: dict[str, Any]) -> None:
         """Keep the answer with the work. Raises `RepeatedRequestError` if a twin came first."""
         if self.key is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from shared import job_queries
 from shared.errors import ConflictError, NotFoundError
@@ -47,9 +47,14 @@ def lock_open(session: Session, batch_id: uuid.UUID) -> Batch:
     batch = session.scalar(select(Batch).where(Batch.id == batch_id).with_for_update(read=True))
     if batch is None:
         raise NotFoundError("Batch not found")
+    refuse_if_closed(batch)
+    return batch
+
+
+def refuse_if_closed(batch: Batch) -> None:
+    """Raises `ConflictError` if the batch was cancelled."""
     if batch.cancelled_at is not None:
         raise ConflictError("This batch was cancelled. Start a new one for further scans.")
-    return batch
 
 
 def close(session: Session, batch_id: uuid.UUID) -> None:
@@ -103,6 +108,7 @@ def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]
         .join(Job, Job.scan_id == Scan.id)
         .join(Patient, Patient.id == Scan.patient_id)
         .where(Job.batch_id == batch_id)
+        .options(defer(Scan.explanation))  # most of a row, and no line shows it
         .order_by(Job.position)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )

@@ -36,7 +36,7 @@ from api.uploads import Checked, Refused, Upload, check_uploads
 from api.view_result import ViewResult
 from api.wiring import services
 from shared import accounts, batches, job_control
-from shared.errors import ValidationError
+from shared.errors import RepeatedRequestError, ValidationError
 from shared.models import Batch
 
 CANCEL_TRIES = 50
@@ -56,7 +56,7 @@ def list_batches(query: BatchesQuery) -> ViewResult:
     with services().sessions() as session:
         rows = [
             (batch, batches.progress(session, batch.id))
-            for batch in batches.page(session, limit, read_uuid(query.cursor))
+            for batch in batches.page(session, limit, query.cursor)
         ]
     return answer_list(rows, limit, lambda row: row[0].id, lambda row: batch_json(*row))
 
@@ -83,10 +83,14 @@ def create_batch(body: BatchBody) -> ViewResult:
     if earlier is not None:
         return jsonify(_new_batch_json(_get(read_uuid(earlier["batch_id"]))))
     refuse_if_full()
-    with services().sessions.begin() as session:
-        batch = batches.create(session, body.name, caller().id)
-        once.remember(session, {"batch_id": str(batch.id)})
-        note(session, "batch.created", f"batch:{batch.id}")
+    try:
+        with services().sessions.begin() as session:
+            batch = batches.create(session, body.name, caller().id)
+            once.remember(session, {"batch_id": str(batch.id)})
+            note(session, "batch.created", f"batch:{batch.id}")
+    except RepeatedRequestError as error:
+        first = once.of_twin(error)
+        return jsonify(_new_batch_json(_get(read_uuid(first["batch_id"]))))
     return jsonify(_new_batch_json(batch)), 201, {"Location": f"/api/batches/{batch.id}"}
 
 
@@ -98,6 +102,7 @@ def add_scans(path: BatchPath, form: BatchUploadForm, query: DryRunQuery) -> Vie
     once = RepeatableRequest.current([form.patient_id, query.dry_run], files)
     uploads = _uploads(form)
     if query.dry_run:
+        batches.refuse_if_closed(batch)
         return _dry_run(uploads)
     return accept(Order(once, uploads, batch_id=batch.id))
 
@@ -143,6 +148,8 @@ def cancel_batch(path: BatchPath) -> ViewResult:
 
 def _uploads(form: BatchUploadForm) -> Sequence[Upload | Refused]:
     if form.archive is not None:
+        if any(file.filename for file in form.files):
+            raise ValidationError("archive: send either files or one ZIP, not both.", "archive")
         return read_archive(form.archive, form.manifest)
     if form.patient_id is None:
         raise ValidationError("patient_id: the number of an existing patient is required.", "patient_id")

@@ -19,7 +19,7 @@ from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, asked_wait, poll
 from api.wiring import services
 from shared import job_control, job_queries
-from shared.errors import AuthenticationError, NotFoundError
+from shared.errors import AuthenticationError, ConflictError, NotFoundError
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
 
 blueprint = APIBlueprint(
@@ -87,10 +87,14 @@ def retry_job(path: JobPath) -> ViewResult:
     if once.earlier() is not None:
         return jsonify(success=True, data=job_json(_load(job_id)))
     refuse_if_full()
-    with services().sessions.begin() as session:
-        job = job_control.retry(session, job_id)
-        once.remember(session, {"job_id": str(job_id)})
-        note(session, "job.retried", f"job:{job_id}")
+    try:
+        with services().sessions.begin() as session:
+            job = job_control.retry(session, job_id)
+            once.remember(session, {"job_id": str(job_id)})
+            note(session, "job.retried", f"job:{job_id}")
+    except ConflictError as error:  # perhaps a twin of this request has just had the job run again
+        once.of_twin(error)
+        return jsonify(success=True, data=job_json(_load(job_id)))
     services().queue.wake(job.kind, job.lane, [job_id])
     headers = {"Location": f"/api/jobs/{job_id}", "Retry-After": str(POLL_AFTER_S)}
     return jsonify(success=True, data=job_json(_load(job_id))), 202, headers

@@ -48,9 +48,8 @@ def generate_report(body: GenerateReportBody) -> ViewResult:
             job = reports.request_report(session, body.patient_id, body.scan_ids)
             once.remember(session, {"job_id": str(job.id)})
             note(session, "report.requested", f"patient:{body.patient_id}", job=str(job.id))
-    except RepeatedRequestError:
-        first = once.earlier() or {}
-        return _answer(uuid.UUID(first["job_id"]))
+    except RepeatedRequestError as error:
+        return _answer(uuid.UUID(once.of_twin(error)["job_id"]))
     built.queue.wake(JobKind.REPORT, job.lane, [job.id])
     return _answer(job.id)
 

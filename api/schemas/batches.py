@@ -1,5 +1,6 @@
 """Batches: many scans over several requests."""
 
+import uuid
 from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
@@ -15,7 +16,7 @@ class BatchBody(Request):
 
 
 class BatchesQuery(PageQuery):
-    cursor: str | None = Field(None, description="from a `Link` header")  # type: ignore[assignment]
+    cursor: uuid.UUID | None = Field(None, description="from a `Link` header")  # type: ignore[assignment]
 
 
 class BatchUploadForm(Request):
