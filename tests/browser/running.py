@@ -1,0 +1,18 @@
+"""What the browser tests run against, and where their pictures are kept."""
+
+from dataclasses import dataclass
+
+from stack.access import Access
+from stack.settings import CHECKOUT
+
+ARTIFACTS = CHECKOUT / ".artifacts" / "browser"
+API_HOST = "localhost"  # the frontend's host: its pages and the API are one site, so the Lax cookie is sent
+
+
+@dataclass(frozen=True)
+class Running:
+    """The whole stack and the frontend beside it, as origins."""
+
+    api: str
+    frontend: str
+    access: Access
