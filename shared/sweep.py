@@ -1,4 +1,4 @@
-"""What gets stuck is found again: expired leases and forgotten rows. Old passwords of mails go.
+"""What gets stuck is found again: expired leases and forgotten rows. What is kept for a time only goes.
 
 Runs from beat and from every worker's heartbeat. An advisory lock lets one run at a time; more runs than
 needed do no harm.
@@ -6,7 +6,7 @@ needed do no harm.
 
 from sqlalchemy import text
 
-from shared import heartbeat, job_queries, jobs, mails
+from shared import heartbeat, idempotency, job_queries, jobs, login_throttle, mails
 from shared.logs import get_logger
 from shared.models import JobKind, Lane
 from shared.services import Services
@@ -28,6 +28,8 @@ def sweep(services: Services) -> None:
         expired = jobs.expire_leases(session, settings.max_attempts, settings.retry_seconds)
         heartbeat.forget_silent(session)
         mails.forget_secrets(session)
+        idempotency.forget_old(session, settings.idempotency_days)
+        login_throttle.forget_old(session, settings.login_window_seconds)
         for kind, lane in (
             (JobKind.SCAN, Lane.INTERACTIVE),
             (JobKind.SCAN, Lane.BULK),
