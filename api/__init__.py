@@ -27,7 +27,8 @@ from shared.services import Services
 from shared.storage import LocalStore
 
 FORM_MEMORY_SIZE = 500_000
-MAX_FORM_PARTS = 1000
+MIN_FORM_PARTS = 1000  # so that most requests of too many files are told so, and not just that they are large
+OTHER_FORM_PARTS = 20  # beside files
 
 
 def create_app(services: Services) -> Flask:
@@ -38,7 +39,7 @@ def create_app(services: Services) -> Flask:
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,
         MAX_FORM_MEMORY_SIZE=FORM_MEMORY_SIZE,
-        MAX_FORM_PARTS=MAX_FORM_PARTS,
+        MAX_FORM_PARTS=max(settings.max_files_per_upload + OTHER_FORM_PARTS, MIN_FORM_PARTS),
         DEBUG=settings.flask_debug,
     )
     app.extensions[EXTENSION] = Wiring(services, RateLimit(settings))
