@@ -32,6 +32,12 @@ def public_by_link(view: Callable[P, R]) -> Callable[P, R]:
     return public(view)
 
 
+def login_optional(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for everybody that asks who is calling, if anybody: `caller_or_none`."""
+    view.is_login_optional = True  # type: ignore[attr-defined]
+    return for_signed_in(view)
+
+
 def public_where_allowed(view: Callable[P, R]) -> Callable[P, R]:
     """Mark a view for admins and patients, and for everybody while ALLOW_PUBLIC_UPLOADS is on."""
     view.roles = EVERYBODY - {Role.READER}  # type: ignore[attr-defined]
@@ -67,10 +73,8 @@ def caller() -> Caller:
 
 
 def caller_or_none() -> Caller | None:
-    """The caller of a public view, None without a login. A login that is not valid is refused."""
-    if "caller" not in g:
-        g.caller = _identify() if current_token() else None
-    who: Caller | None = g.caller
+    """The caller of a view that does not insist on a login. A login that is not valid was refused."""
+    who: Caller | None = g.get("caller")
     return who
 
 
@@ -98,7 +102,7 @@ def deny_by_default(app: Flask) -> None:
         if getattr(view, "is_by_link", False):
             wiring().rate_limit.count_caller(client_address())
             return
-        if getattr(view, "is_public", False) or _is_allowed_to_nobody(view):
+        if getattr(view, "is_public", False) or (_is_open(view) and current_token() is None):
             wiring().rate_limit.count_address(client_address())
             return
         g.caller = _identify()
@@ -126,10 +130,11 @@ def clear_login_cookie(response: Response) -> None:
     )
 
 
-def _is_allowed_to_nobody(view: object) -> bool:
-    """True for a request without a login to a view that is open at the moment."""
-    is_open = getattr(view, "is_public_where_allowed", False) and services().settings.allow_public_uploads
-    return bool(is_open) and current_token() is None
+def _is_open(view: object) -> bool:
+    """True if the view needs no login at the moment."""
+    if getattr(view, "is_public_where_allowed", False):
+        return services().settings.allow_public_uploads
+    return getattr(view, "is_login_optional", False)
 
 
 def _is_cookie_secure() -> bool:

@@ -75,13 +75,13 @@ def get_limits() -> ViewResult:
     return jsonify(success=True, data=limits)
 
 
-@blueprint.post("", responses={200: NewBatchAnswer, 201: NewBatchAnswer})
+@blueprint.post("", responses={201: NewBatchAnswer})
 def create_batch(body: BatchBody) -> ViewResult:
     """An empty batch, to be filled by any number of requests."""
     once = RepeatableRequest.current(body.model_dump())
     earlier = once.earlier()
     if earlier is not None:
-        return jsonify(_new_batch_json(_get(read_uuid(earlier["batch_id"]))))
+        return _made(_get(read_uuid(earlier["batch_id"])))
     refuse_if_full()
     try:
         with services().sessions.begin() as session:
@@ -90,8 +90,8 @@ def create_batch(body: BatchBody) -> ViewResult:
             note(session, "batch.created", f"batch:{batch.id}")
     except RepeatedRequestError as error:
         first = once.of_twin(error)
-        return jsonify(_new_batch_json(_get(read_uuid(first["batch_id"]))))
-    return jsonify(_new_batch_json(batch)), 201, {"Location": f"/api/batches/{batch.id}"}
+        return _made(_get(read_uuid(first["batch_id"])))
+    return _made(batch)
 
 
 @blueprint.post("/<batch_id>/scans", responses={200: BatchScansAnswer, 202: BatchUploadAnswer})
@@ -182,5 +182,6 @@ def _show(batch: Batch) -> Json:
         return batch_json(batch, batches.progress(session, batch.id))
 
 
-def _new_batch_json(batch: Batch) -> Json:
-    return {"success": True, "batch_id": str(batch.id), "data": _show(batch)}
+def _made(batch: Batch) -> ViewResult:
+    body = {"success": True, "batch_id": str(batch.id), "data": _show(batch)}
+    return jsonify(body), 201, {"Location": f"/api/batches/{batch.id}"}

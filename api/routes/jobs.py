@@ -7,7 +7,7 @@ from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from api.acts import note
-from api.auth import caller_or_none, for_signed_in, for_staff, public
+from api.auth import caller_or_none, for_signed_in, for_staff, login_optional
 from api.documentation import ERRORS
 from api.intake import refuse_if_full
 from api.paging import answer_list
@@ -52,7 +52,7 @@ def list_jobs(query: JobsQuery) -> ViewResult:
 
 
 @blueprint.get("/<job_id>", responses={200: JobAnswer, 304: None})
-@public
+@login_optional
 def get_job(path: JobPath, query: WaitQuery) -> ViewResult:
     """One job; `?wait=N` holds the answer until its status changes."""
     who = caller_or_none()
@@ -79,13 +79,13 @@ def cancel_job(path: JobPath) -> ViewResult:
     return jsonify(success=True, data=job_json(_load(job_id)))
 
 
-@blueprint.post("/<job_id>/retry", responses={200: JobAnswer, 202: JobAnswer})
+@blueprint.post("/<job_id>/retry", responses={202: JobAnswer})
 def retry_job(path: JobPath) -> ViewResult:
     """Run a failed or cancelled job again: same scan, history kept."""
     job_id = _known(path.job_id)
     once = RepeatableRequest.current(None)
     if once.earlier() is not None:
-        return jsonify(success=True, data=job_json(_load(job_id)))
+        return _retried(job_id)
     refuse_if_full()
     try:
         with services().sessions.begin() as session:
@@ -94,10 +94,9 @@ def retry_job(path: JobPath) -> ViewResult:
             note(session, "job.retried", f"job:{job_id}")
     except ConflictError as error:  # perhaps a twin of this request has just had the job run again
         once.of_twin(error)
-        return jsonify(success=True, data=job_json(_load(job_id)))
+        return _retried(job_id)
     services().queue.wake(job.kind, job.lane, [job_id])
-    headers = {"Location": f"/api/jobs/{job_id}", "Retry-After": str(POLL_AFTER_S)}
-    return jsonify(success=True, data=job_json(_load(job_id))), 202, headers
+    return _retried(job_id)
 
 
 @blueprint.post("/status", responses={200: JobsStatusAnswer})
@@ -111,6 +110,11 @@ def get_jobs(body: JobIdsBody) -> ViewResult:
     seen = {row.id for row in rows}
     missing = [text for text, key in wanted.items() if key not in seen]
     return jsonify(success=True, data=[job_json(row) for row in rows], not_found=missing)
+
+
+def _retried(job_id: uuid.UUID) -> ViewResult:
+    headers = {"Location": f"/api/jobs/{job_id}", "Retry-After": str(POLL_AFTER_S)}
+    return jsonify(success=True, data=job_json(_load(job_id))), 202, headers
 
 
 def _known(job_id: uuid.UUID | None) -> uuid.UUID:
