@@ -48,7 +48,7 @@ logs: setup ## follow all logs
 
 clean: ## stop everything, remove all data and results of the demo
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack clean
-	@rm -rf .local demo-output
+	@rm -rf .local demo-output .artifacts
 
 test: setup ## run all tests, real Postgres and Redis included
 	@exec $(BIN)/python -m pytest
