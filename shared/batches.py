@@ -1,8 +1,9 @@
 """Batches: scans that were sent together, in one upload or in many requests. Functions never commit."""
 
+import math
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
@@ -79,26 +80,28 @@ def page(session: Session, limit: int | None, before: uuid.UUID | None) -> list[
 
 def progress(session: Session, batch_id: uuid.UUID) -> Progress:
     """Count the batch's jobs by status and its results by outcome."""
-    counts = dict.fromkeys((str(status) for status in JobStatus), 0)
-    outcomes = {"tumor": 0, "no_tumor": 0, NEEDS_REVIEW: 0, REJECTED: 0}
+    return progress_of(session, [batch_id])[batch_id]
+
+
+def progress_of(session: Session, batch_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Progress]:
+    """The same for each of many batches, counted together."""
+    found = {batch_id: _Count() for batch_id in batch_ids}
     query = (
-        select(Job.status, Scan.prediction, Scan.review, func.count(), func.max(Job.position))
+        select(Batch.id, Job.status, Scan.prediction, Scan.review, func.count(), func.max(Job.position))
+        .join(Job, Job.batch_id == Batch.id)
         .join(Scan, Scan.id == Job.scan_id)
-        .where(Job.batch_id == batch_id)
-        .group_by(Job.status, Scan.prediction, Scan.review)
+        .where(Batch.id.in_(batch_ids))
+        .group_by(Batch.id, Job.status, Scan.prediction, Scan.review)
     )
-    last_unfinished = 0
-    for status, prediction, review, number, position in session.execute(query):
-        counts[status] += number
+    for batch_id, status, prediction, review, number, position in session.execute(query):
+        count = found[batch_id]
+        count.jobs[status] += number
         if status == JobStatus.SUCCEEDED:
-            outcomes[_outcome(prediction, review)] += number
+            count.outcomes[_outcome(prediction, review)] += number
         if status in UNFINISHED:
-            last_unfinished = max(last_unfinished, position)
-    eta = None
-    if last_unfinished:
-        ahead = job_queries.count_unfinished_to(session, JobKind.SCAN, last_unfinished)
-        eta = job_queries.eta_seconds(session, JobKind.SCAN, ahead)
-    return Progress(sum(counts.values()), counts, outcomes, eta)
+            count.last_unfinished = max(count.last_unfinished, position)
+    pace = job_queries.seconds_per_job(session, JobKind.SCAN)
+    return {batch_id: _progress(session, count, pace) for batch_id, count in found.items()}
 
 
 def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]]:
@@ -119,3 +122,20 @@ def _outcome(prediction: str | None, review: str | None) -> str:
     if review in (NEEDS_REVIEW, REJECTED):
         return str(review)
     return {TUMOR: "tumor", NO_TUMOR: "no_tumor"}[str(prediction)]
+
+
+@dataclass(slots=True)
+class _Count:
+    jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, JobStatus), 0))
+    outcomes: dict[str, int] = field(
+        default_factory=lambda: {"tumor": 0, "no_tumor": 0, NEEDS_REVIEW: 0, REJECTED: 0}
+    )
+    last_unfinished: int = 0  # jobs.position
+
+
+def _progress(session: Session, count: _Count, pace: float | None) -> Progress:
+    eta = None
+    if count.last_unfinished and pace is not None:
+        ahead = job_queries.count_unfinished_to(session, JobKind.SCAN, count.last_unfinished)
+        eta = math.ceil(ahead * pace)
+    return Progress(sum(count.jobs.values()), count.jobs, count.outcomes, eta)

@@ -53,6 +53,12 @@ def count_unfinished_to(session: Session, kind: JobKind, position: int) -> int:
 
 def eta_seconds(session: Session, kind: JobKind, jobs_ahead: int) -> int | None:
     """When that many jobs will have ended, at the pace of the last minute; None without a pace."""
+    seconds = seconds_per_job(session, kind)
+    return None if seconds is None else math.ceil(jobs_ahead * seconds)
+
+
+def seconds_per_job(session: Session, kind: JobKind) -> float | None:
+    """The pace of the last minute, all workers together; None if nothing has ended in it."""
     begin = func.now() - timedelta(seconds=PACE_SECONDS)
     query = select(func.count(), func.extract("epoch", func.now() - func.min(Job.finished_at))).where(
         Job.kind == kind, Job.status == JobStatus.SUCCEEDED, Job.finished_at > begin
@@ -60,7 +66,7 @@ def eta_seconds(session: Session, kind: JobKind, jobs_ahead: int) -> int | None:
     ended, seconds = session.execute(query).one()
     if not ended:
         return None
-    return math.ceil(jobs_ahead * max(float(seconds), 1.0) / ended)
+    return max(float(seconds), 1.0) / int(ended)
 
 
 def is_queue_full(session: Session, most: int) -> bool:

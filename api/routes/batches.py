@@ -54,10 +54,9 @@ def list_batches(query: BatchesQuery) -> ViewResult:
     """Batches that were asked for, newest first, a page at a time."""
     limit = query.limit or BATCH_PAGE
     with services().sessions() as session:
-        rows = [
-            (batch, batches.progress(session, batch.id))
-            for batch in batches.page(session, limit, query.cursor)
-        ]
+        found = batches.page(session, limit, query.cursor)
+        progress = batches.progress_of(session, [batch.id for batch in found])
+    rows = [(batch, progress[batch.id]) for batch in found]
     return answer_list(rows, limit, lambda row: row[0].id, lambda row: batch_json(*row))
 
 
