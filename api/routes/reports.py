@@ -26,7 +26,7 @@ from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, preferred_wait, wait_for_end
 from api.wiring import services
 from shared import job_queries, legacy_reports, reports
-from shared.errors import NotFoundError, RepeatedRequestError
+from shared.errors import NotFoundError, RepeatedRequestError, ValidationError
 from shared.models import Job, JobKind, JobStatus, Report
 
 blueprint = APIBlueprint(
@@ -112,15 +112,17 @@ def _link(report: Report) -> Response:
 
 
 def _answer(job_id: uuid.UUID) -> ViewResult:
-    job = _wait(job_id)
+    seconds = preferred_wait()
+    job = _wait(job_id, seconds)
     if job.status == JobStatus.SUCCEEDED and job.report is not None:
         return jsonify(success=True, data=report_json(job.report))
+    if seconds and job.status == JobStatus.FAILED and job.error_code == ValidationError.code:
+        raise ValidationError(str(job.error_message))  # told like what can be seen before a worker looks
     body = {"success": True, "job_id": str(job.id), "job_ids": [str(job.id)], "data": job_json(job)}
     return jsonify(body), 202, {"Location": f"/api/jobs/{job.id}", "Retry-After": str(POLL_AFTER_S)}
 
 
-def _wait(job_id: uuid.UUID) -> Job:
-    seconds = preferred_wait()
+def _wait(job_id: uuid.UUID, seconds: float) -> Job:
     if seconds:
         return wait_for_end([job_id], seconds)[0]
     with services().sessions() as session:

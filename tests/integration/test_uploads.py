@@ -147,6 +147,17 @@ def test_the_setting_waits_for_clients_that_ask_for_nothing(
     assert {"report_id", "report_path"} <= set(report.json["data"])
 
 
+def test_a_report_that_is_waited_for_in_vain_is_an_error(
+    admin: FlaskClient, patient_id: int, quick: RecordingQueue, model: MadeUpModel
+) -> None:
+    del quick
+    model.rejects = True
+    body = {"patient_id": patient_id, "scan_ids": send(admin, patient_id).json["scan_ids"]}
+    answer = admin.post("/api/report/generate", json=body, headers={"Prefer": "wait=5"})
+    assert (answer.status_code, answer.json["error"]) == (400, "No scans found for report")
+    assert admin.post("/api/report/generate", json=body).json["data"]["status"] == "failed"
+
+
 def test_what_is_not_done_in_time_is_accepted_and_the_wait_is_capped(
     admin: FlaskClient, patient_id: int, services: Services
 ) -> None:
