@@ -146,10 +146,10 @@ def cancel_batch(path: BatchPath) -> ViewResult:
 
 
 def _uploads(form: BatchUploadForm) -> Sequence[Upload | Refused]:
-    if form.archive is not None:
-        if any(file.filename for file in form.files):
+    if form.archive:  # false for the empty part that browsers send for a field left empty
+        if any(form.files):
             raise ValidationError("archive: send either files or one ZIP, not both.", "archive")
-        return read_archive(form.archive, form.manifest)
+        return read_archive(form.archive, form.manifest or None)
     if form.patient_id is None:
         raise ValidationError("patient_id: the number of an existing patient is required.", "patient_id")
     with services().sessions() as session:

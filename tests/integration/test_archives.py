@@ -316,6 +316,20 @@ def test_a_zip_where_nothing_is_usable_is_a_400_that_names_each_file(
     assert rows_of(services) == (0, 0)
 
 
+def test_fields_that_a_browser_sends_empty_count_as_absent(
+    admin: FlaskClient, patient_id: int, batch_id: str
+) -> None:
+    archive = zipped([("a.png", picture()), ("manifest.csv", manifest(("a.png", patient_id)))])
+    nothing = {"files": part("", b""), "archive": part("", b""), "manifest": part("", b"")}
+    for chosen in ({"archive": part("a.zip", archive)}, {"files": part("a.png", picture())}):
+        form = {"patient_id": str(patient_id), **nothing, **chosen}
+        assert admin.post(f"/api/batches/{batch_id}/scans", data=form).status_code == 202
+        nothing = {name: part("", b"") for name in nothing}
+    form = {"archive": part("a.zip", archive), "files": part("a.png", picture())}
+    both = admin.post(f"/api/batches/{batch_id}/scans", data=form)
+    assert (both.status_code, both.json["field"]) == (400, "archive")
+
+
 def test_a_zip_to_another_route_is_no_picture(admin: FlaskClient, patient_id: int) -> None:
     answer = send(admin, patient_id, ("scans.zip", zipped([("a.png", picture())])))
     assert (answer.status_code, answer.json["code"]) == (400, "FILE_UPLOAD_ERROR")
