@@ -1,8 +1,10 @@
 """`Idempotency-Key`: the same request again gets the same answer and makes no more work."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +15,10 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from shared.models import Batch, IdempotencyKey, Job, JobEvent, JobKind, LoginFailure
 from shared.services import Services
+from shared.storage import LocalStore
 from shared.sweep import sweep
 from tests.fakes import FailingStore, MadeUpModel, RecordingQueue, picture
-from tests.integration.conftest import ADMIN_PASSWORD, bearer
+from tests.integration.conftest import ADMIN_PASSWORD, SECRET, bearer
 from tests.integration.sending import (
     add,
     as_,
@@ -120,6 +123,18 @@ def test_equal_requests_at_the_same_moment_make_one_set_of_jobs_and_leave_no_orp
         assert rows_of(services) == (number, number)
         assert len(stored(services)) == number
     assert count(services, Batch) == 3
+
+
+def test_a_twin_leaves_no_orphan_in_the_staging_store_either(
+    admin: FlaskClient, patient_id: int, services: Services, tmp_path: Path
+) -> None:
+    staging = LocalStore(tmp_path / "staging", "staging", SECRET, 60)
+    clients = [as_(admin, replace(services, staging=staging)) for _ in range(4)]
+    answers = at_once([partial(send, client, patient_id, headers=KEY) for client in clients])
+    assert len({answer.data for answer in answers}) == 1
+    (kept,) = [path.name for path in (tmp_path / "staging").rglob("*") if path.is_file()]
+    assert kept == f"{answers[0].json['scan_ids'][0]}.png"
+    assert stored(services) == []
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\there"])
