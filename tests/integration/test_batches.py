@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, update
 from shared import jobs
 from shared.models import Job, JobKind, JobStatus, Scan
 from shared.services import Services
-from tests.fakes import MadeUpModel, RecordingQueue, picture
+from tests.fakes import FailingStore, MadeUpModel, RecordingQueue, picture
 from tests.integration.sending import (
     add,
     as_,
@@ -212,6 +212,26 @@ def test_a_cancelled_batch_takes_no_more_and_leaves_nothing_to_do(
     again = admin.delete(f"/api/batches/{batch_id}")
     assert (again.status_code, again.json["cancelled"]) == (200, 0)
     assert again.json["data"] == answer.json["data"]
+
+
+def test_what_is_on_its_way_when_a_batch_is_cancelled_is_refused_and_removed(
+    admin: FlaskClient,
+    patient_id: int,
+    services: Services,
+    images: FailingStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch_id = new_batch(admin)
+    canceller, store = as_(admin, services), images.put
+
+    def store_and_cancel(key: str, data: bytes, content_type: str) -> None:
+        # Between the first look at the batch and the rows.
+        store(key, data, content_type)
+        assert canceller.delete(f"/api/batches/{batch_id}").status_code == 200
+
+    monkeypatch.setattr(images, "put", store_and_cancel)
+    assert add(admin, batch_id, patient_id).status_code == 409
+    assert (rows_of(services), stored(services)) == ((0, 0), [])
 
 
 def test_a_batch_is_cancelled_while_workers_and_senders_are_at_it(

@@ -96,6 +96,14 @@ def test_another_request_with_the_same_key_is_a_conflict(
     assert (rows_of(services), len(stored(services))) == ((1, 1), 1)
 
 
+def test_the_same_files_for_another_batch_are_another_request(
+    admin: FlaskClient, patient_id: int, services: Services
+) -> None:
+    first, second = (add(admin, new_batch(admin), patient_id, **KEY) for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 409)
+    assert rows_of(services) == (1, 1)
+
+
 def test_callers_do_not_share_keys(admin: FlaskClient, services: Services) -> None:
     own, patient = new_patient(services)
     first, second = (send_one(client, own, headers=KEY) for client in (admin, patient))
