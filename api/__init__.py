@@ -1,5 +1,7 @@
 """The HTTP side: `create_app` wires blueprints and error handlers, and nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from flask import Flask
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -8,6 +10,7 @@ from api import documentation
 from api.auth import deny_by_default
 from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
+from api.pace import Pace
 from api.rate_limit import RateLimit
 from api.request_log import register_request_log
 from api.routes import (
@@ -42,7 +45,12 @@ def create_app(services: Services) -> Flask:
         MAX_FORM_PARTS=max(settings.max_files_per_upload + OTHER_FORM_PARTS, MIN_FORM_PARTS),
         DEBUG=settings.flask_debug,
     )
-    app.extensions[EXTENSION] = Wiring(services, RateLimit(settings))
+    app.extensions[EXTENSION] = Wiring(
+        services=services,
+        rate_limit=RateLimit(settings),
+        upload_threads=ThreadPoolExecutor(settings.upload_threads, "upload"),
+        pace=Pace(),
+    )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

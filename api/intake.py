@@ -145,7 +145,7 @@ def _ended_body(body: Json, rows: dict[str, Job], order: Order) -> Json:
 
 
 def _flat(body: Json, order: Order) -> Json:
-    return {**body["results"][0], **body} if order.is_single else body
+    return {**body, **body["results"][0]} if order.is_single else body
 
 
 def _nothing_accepted(outcomes: Sequence[Outcome]) -> ViewResult:

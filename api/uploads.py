@@ -3,11 +3,10 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
-from api.wiring import services
+from api.wiring import services, wiring
 from shared.errors import BrainScanError, FileUploadError, StorageError, UnreadableImageError
 from shared.ids import new_scan_id
 from shared.images import ImageLimits, read_grey
@@ -15,7 +14,6 @@ from shared.scans import StoredOriginal
 from shared.services import Services
 
 MAX_FILENAME = 255
-STORE_THREADS = 4
 TYPES = {b"\xff\xd8": ("image/jpeg", "jpg"), b"\x89P": ("image/png", "png")}
 
 
@@ -51,15 +49,13 @@ Outcome = StoredOriginal | Refused
 def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
     """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
-    with ThreadPoolExecutor(STORE_THREADS) as threads:
-        return list(threads.map(lambda upload: _take(built, upload), uploads))
+    return list(wiring().upload_threads.map(lambda upload: _take(built, upload), uploads))
 
 
 def check_uploads(uploads: Sequence[Upload | Refused]) -> list[Checked | Refused]:
     """Check every file, in order, and keep none."""
     limits = services().settings.image_limits
-    with ThreadPoolExecutor(STORE_THREADS) as threads:
-        return list(threads.map(lambda upload: _check(limits, upload), uploads))
+    return list(wiring().upload_threads.map(lambda upload: _check(limits, upload), uploads))
 
 
 def discard(originals: Sequence[StoredOriginal]) -> None:

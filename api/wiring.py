@@ -1,9 +1,11 @@
 """The services of the running application, for views that need them."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from flask import current_app
 
+from api.pace import Pace
 from api.rate_limit import RateLimit
 from shared.services import Services
 
@@ -16,6 +18,8 @@ class Wiring:
 
     services: Services
     rate_limit: RateLimit
+    upload_threads: Executor
+    pace: Pace
 
 
 def services() -> Services:

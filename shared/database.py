@@ -1,20 +1,23 @@
 """Engine and sessions."""
 
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+import time
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
+RESTED_S = 1.0  # a connection that was used more lately is not tried out before its next use
 
 
 def make_engine(settings: Settings) -> Engine:
     """A pooled engine that survives a restart of Postgres and never waits for ever."""
-    return create_engine(
+    engine = create_engine(
         settings.sqlalchemy_url,
-        pool_pre_ping=True,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_pool_size,
         pool_timeout=10,
@@ -25,6 +28,26 @@ def make_engine(settings: Settings) -> Engine:
             "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
         },
     )
+    _try_out_rested_connections(engine)
+    return engine
+
+
+def _try_out_rested_connections(engine: Engine) -> None:
+    """Like `pool_pre_ping`, which asks before every use: three questions in each poll of a job."""
+
+    @event.listens_for(engine, "checkin")
+    def note_time(_: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def try_out(connection: Any, record: Any, _: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or time.monotonic() - used_at < RESTED_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error  # those beside it are as old: all are made anew
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

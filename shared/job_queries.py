@@ -1,6 +1,5 @@
 """Reading jobs. Functions take a session and change nothing."""
 
-import math
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -49,12 +48,6 @@ def count_unfinished_to(session: Session, kind: JobKind, position: int) -> int:
     """How many unfinished jobs of the kind are as old as this position, or older."""
     query = select(func.count()).where(Job.kind == kind, Job.status.in_(UNFINISHED), Job.position <= position)
     return session.execute(query).scalar_one()
-
-
-def eta_seconds(session: Session, kind: JobKind, jobs_ahead: int) -> int | None:
-    """When that many jobs will have ended, at the pace of the last minute; None without a pace."""
-    seconds = seconds_per_job(session, kind)
-    return None if seconds is None else math.ceil(jobs_ahead * seconds)
 
 
 def seconds_per_job(session: Session, kind: JobKind) -> float | None:

@@ -1,6 +1,7 @@
 """What has become of a piece of work, and what people may do to it."""
 
 import hashlib
+import math
 import uuid
 
 from flask import Response, current_app, jsonify, request
@@ -17,7 +18,7 @@ from api.schemas.fields import MAX_PAGE, JobPath, WaitQuery, read_uuid
 from api.schemas.jobs import JobAnswer, JobIdsBody, JobsAnswer, JobsQuery, JobsStatusAnswer
 from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, asked_wait, poll
-from api.wiring import services
+from api.wiring import services, wiring
 from shared import job_control, job_queries
 from shared.errors import AuthenticationError, ConflictError, NotFoundError
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
@@ -139,7 +140,8 @@ def _present_one(job: Job, is_public: bool) -> Json:
         return job_json(job, is_public=is_public)
     with services().sessions() as session:
         ahead = job_queries.count_ahead(session, job)
-        eta = job_queries.eta_seconds(session, job.kind, ahead + 1)
+        pace = wiring().pace.seconds_per_job(session, job.kind)
+    eta = None if pace is None else math.ceil((ahead + 1) * pace)
     return job_json(job, {job.id: ahead}, eta, is_public)
 
 
