@@ -38,7 +38,7 @@ class RequestSettings(BaseModel):
         100_000, ge=1, description="unfinished jobs above which new work is refused with 503"
     )
     requests_per_minute: int = Field(
-        6000, ge=1, description="requests of one caller that each API process takes, then 429"
+        30_000, ge=1, description="requests of one caller that each API process takes, then 429"
     )
     anonymous_requests_per_minute: int = Field(
         600, ge=1, description="the same for callers without a login, by address"
