@@ -1,6 +1,7 @@
 """The HTTP side: `create_app` wires blueprints and error handlers, and nothing else."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
 
 from flask import Flask
 from flask_cors import CORS
@@ -50,6 +51,7 @@ def create_app(services: Services) -> Flask:
         rate_limit=RateLimit(settings),
         upload_threads=ThreadPoolExecutor(settings.upload_threads, "upload"),
         pace=Pace(),
+        waiting_slots=Semaphore(settings.max_waiting_requests),
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def public(view: Callable[P, R]) -> Callable[P, R]:
-    """Mark a view that needs no login. It may still ask for the `caller_or_none`."""
+    """Mark a view that needs no login and does not ask who is calling."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 

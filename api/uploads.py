@@ -3,17 +3,19 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 from api.wiring import services, wiring
 from shared.errors import BrainScanError, FileUploadError, StorageError, UnreadableImageError
 from shared.ids import new_scan_id
 from shared.images import ImageLimits, read_grey
-from shared.scans import StoredOriginal
+from shared.scans import INTERACTIVE_LIMIT, StoredOriginal
 from shared.services import Services
 
 MAX_FILENAME = 255
+OWN_THREADS = 4
 TYPES = {b"\xff\xd8": ("image/jpeg", "jpg"), b"\x89P": ("image/png", "png")}
 
 
@@ -49,13 +51,25 @@ Outcome = StoredOriginal | Refused
 def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
     """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
-    return list(wiring().upload_threads.map(lambda upload: _take(built, upload), uploads))
+    with _threads_for(len(uploads)) as threads:
+        return list(threads.map(lambda upload: _take(built, upload), uploads))
 
 
 def check_uploads(uploads: Sequence[Upload | Refused]) -> list[Checked | Refused]:
     """Check every file, in order, and keep none."""
     limits = services().settings.image_limits
-    return list(wiring().upload_threads.map(lambda upload: _check(limits, upload), uploads))
+    with _threads_for(len(uploads)) as threads:
+        return list(threads.map(lambda upload: _check(limits, upload), uploads))
+
+
+def _threads_for(files: int) -> AbstractContextManager[Executor]:
+    """Threads of its own for an upload that a person waits for; all bulk uploads of the process share some.
+
+    So bulk work leaves time to those who poll, and a small upload does not stand in line behind it.
+    """
+    if files <= INTERACTIVE_LIMIT:
+        return ThreadPoolExecutor(max(1, min(files, OWN_THREADS)), "upload")
+    return nullcontext(wiring().upload_threads)
 
 
 def discard(originals: Sequence[StoredOriginal]) -> None:

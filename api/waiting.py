@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from flask import request
 
-from api.wiring import services
+from api.wiring import services, wiring
 from shared import job_queries
 from shared.models import UNFINISHED, Job
 
@@ -51,15 +51,33 @@ def wait_for_end(job_ids: Sequence[uuid.UUID], seconds: float) -> list[Job]:
 def poll(
     job_ids: Sequence[uuid.UUID], seconds: float, is_enough: Callable[[Sequence[Job]], bool]
 ) -> list[Job]:
-    """Read the jobs again and again until `is_enough` or the time is up. No session is held between reads."""
-    deadline = time.monotonic() + seconds
+    """Read the jobs again and again until `is_enough` or the time is up. No session is held between reads.
+
+    While as many requests are held as may be, the jobs are read once: who waits must leave threads to others.
+    """
+    rows = _read(job_ids)
+    if seconds <= 0 or is_enough(rows) or not wiring().waiting_slots.acquire(blocking=False):
+        return rows
+    try:
+        return _poll_on(job_ids, time.monotonic() + seconds, is_enough)
+    finally:
+        wiring().waiting_slots.release()
+
+
+def _poll_on(
+    job_ids: Sequence[uuid.UUID], deadline: float, is_enough: Callable[[Sequence[Job]], bool]
+) -> list[Job]:
     pause = FIRST_PAUSE_S
     while True:
-        with services().sessions() as session:
-            found = job_queries.load(session, job_ids)
-        rows = [found[job_id] for job_id in job_ids if job_id in found]
-        left = deadline - time.monotonic()
-        if left <= 0 or is_enough(rows):
+        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
+        rows = _read(job_ids)
+        if time.monotonic() >= deadline or is_enough(rows):
             return rows
-        time.sleep(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE_S)
+
+
+def _read(job_ids: Sequence[uuid.UUID]) -> list[Job]:
+    """Those that exist, in the order of `job_ids`."""
+    with services().sessions() as session:
+        found = job_queries.load(session, job_ids)
+    return [found[job_id] for job_id in job_ids if job_id in found]

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from threading import Semaphore
 
 from flask import current_app
 
@@ -20,6 +21,7 @@ class Wiring:
     rate_limit: RateLimit
     upload_threads: Executor
     pace: Pace
+    waiting_slots: Semaphore  # one for each request that may be held at the same time
 
 
 def services() -> Services:

@@ -12,7 +12,7 @@ from stack.settings import CHECKOUT
 from stack.state import Secrets, StateFolder
 
 FLOWER_USER = "ops"
-API_WORKERS, API_THREADS = 2, 8
+API_WORKERS, API_THREADS = 2, 16
 WORKER_STOP_SECONDS = 90  # longest batch plus Celery's own slow exit, which can take half a minute
 STOP_SECONDS = 30
 # Between two operations the model's threads sleep: spinning, OpenMP's default, takes the cores from those

@@ -28,11 +28,14 @@ class RequestSettings(BaseModel):
         2,
         ge=1,
         le=64,
-        description="threads of each API process that store uploads; more for stores over a network",
+        description="threads of each API process for bulk uploads; more for stores over a network",
     )
     max_image_pixels: int = Field(40_000_000, ge=1, description="most pixels of one image")
     max_image_side: int = Field(16_384, ge=1, description="most pixels on one side of an image")
     max_wait_seconds: float = Field(25, ge=0, description="cap of `Prefer: wait=N` and `?wait=N`")
+    max_waiting_requests: int = Field(
+        12, ge=0, description="requests that each API process holds at once; further ones are not held"
+    )
     upload_wait_seconds: float = Field(0, ge=0, description="wait for clients that send no `Prefer`")
     max_queued_jobs: int = Field(
         100_000, ge=1, description="unfinished jobs above which new work is refused with 503"

@@ -1,6 +1,7 @@
 """What is refused because there is too much of it, and that nothing is left of it."""
 
 import time
+from threading import Thread
 
 import pytest
 from flask.testing import FlaskClient
@@ -148,3 +149,27 @@ def test_a_stopped_broker_slows_no_upload_and_loses_nothing(
     assert [answer.status_code for answer in answers] == [202, 202]
     assert [sent for sent in queue.sent if sent[0] == JobKind.SCAN] == []
     assert pipeline.drain() == 2
+
+
+def test_held_requests_leave_threads_to_others(
+    admin: FlaskClient, patient_id: int, services: Services, pipeline: ScanPipeline
+) -> None:
+    first, second = (send_one(admin, patient_id).json["job_ids"][0] for _ in range(2))
+    client = as_(admin, services, max_waiting_requests=1)
+    elsewhere = client.application.test_client(use_cookies=False)
+    elsewhere.environ_base = dict(client.environ_base)
+    held: list[str] = []
+
+    def hold() -> None:
+        held.append(elsewhere.get(f"/api/jobs/{first}?wait=20").json["data"]["status"])
+
+    waiting = Thread(target=hold)
+    waiting.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert client.get(f"/api/jobs/{second}?wait=20").json["data"]["status"] == "queued"
+    assert time.monotonic() - began < 5, "the second was held although the first holds the only slot"
+    pipeline.drain()
+    waiting.join()
+    assert held == ["succeeded"]
+    assert client.get(f"/api/jobs/{second}?wait=20").status_code == 200, "the slot is free again"

@@ -33,7 +33,17 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def running_api(settings: Settings, log: Path, **environment: str) -> Iterator[str]:
     """The address of a running API. Its output goes to `log`."""
     url = f"http://{LOOPBACK}:{(port := free_port())}"
-    argv = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "2", "--threads", "8"]
+    argv = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--worker-class",
+        "gthread",
+        "--workers",
+        "2",
+        "--threads",
+        "16",
+    ]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*argv, "--bind", f"{LOOPBACK}:{port}", "--no-control-socket", "api.wsgi:app"],
