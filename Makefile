@@ -7,7 +7,7 @@ REQUIREMENTS := $(wildcard requirements-*.txt)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs clean test lint format bench model-card
+.PHONY: help setup demo up down status logs clean test lint format audit bench model-card
 
 # TORCH_INDEX is remembered in the stamp: leaving it out later keeps what is installed.
 ifneq ($(TORCH_INDEX),)
@@ -53,11 +53,19 @@ clean: ## stop everything, remove all data and results of the demo
 test: setup ## run all tests, real Postgres and Redis included
 	@exec $(BIN)/python -m pytest
 
-lint: setup ## check style, types and import contracts
+lint: setup ## check style, types, import contracts, dangerous calls and committed secrets
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit --quiet --severity-level medium --configfile pyproject.toml --recursive \
+		api shared worker stack bench client/brain_scans
+	@cp .secrets.baseline .venv/secrets.baseline
+	@$(BIN)/detect-secrets-hook --no-verify --baseline .venv/secrets.baseline $$(git ls-files) \
+		|| test $$? -eq 3 # 3: a known line has moved
+
+audit: setup ## look for dependencies with known holes; asks a public database, so it needs the net
+	@for file in api worker; do $(BIN)/pip-audit --requirement requirements-$$file.txt || exit 1; done
 
 format: setup ## rewrite the code in the project's style
 	@$(BIN)/python -m ruff check --fix --quiet || true

@@ -4,7 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
-import xmlrpc.client
+import xmlrpc.client  # our own supervisor, over a socket in a private folder  # nosec B411
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
