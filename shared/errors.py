@@ -114,6 +114,12 @@ class ModelPredictionError(BrainScanError):
     code = "MODEL_PREDICTION_ERROR"
 
 
+class ModelMemoryError(ModelPredictionError):
+    """The device has no room for even one picture at the moment; trying again may succeed."""
+
+    retryable = True
+
+
 class SecretError(BrainScanError):
     """A stored secret cannot be read, most likely because SECRET_KEY was changed."""
 

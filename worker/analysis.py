@@ -6,8 +6,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shared.errors import ModelPredictionError
+from shared.errors import ModelMemoryError, ModelPredictionError
 from shared.logs import get_logger
+from worker.memory import BatchLimit, is_out_of_memory
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -50,15 +51,51 @@ class Model(Protocol):
         ...
 
 
-def predict_each(model: Model, inputs: Sequence[FloatArray]) -> list[Prediction | ModelPredictionError]:
-    """One forward pass for all inputs; where that fails, halves of them, down to the one that is at fault."""
+def predict_each(
+    model: Model, inputs: Sequence[FloatArray], limit: BatchLimit | None = None
+) -> list[Prediction | ModelPredictionError]:
+    """One forward pass for all inputs; where that fails, halves of them, down to the one that is at fault.
+
+    No pass is larger than `limit`, which learns from passes that run out of memory.
+    """
+    most = limit.now if limit else len(inputs)
+    if len(inputs) > most:
+        return [
+            prediction
+            for begin in range(0, len(inputs), most)
+            for prediction in predict_each(model, inputs[begin : begin + most], limit)
+        ]
     if not inputs:
         return []
+    answer = _one_pass(model, inputs, limit)
+    if not isinstance(answer, ModelPredictionError):
+        return list(answer)
+    if len(inputs) == 1:
+        return [answer]
+    # Here the error of the pass is gone, and with it whatever memory its traceback kept.
+    middle = len(inputs) // 2
+    return [*predict_each(model, inputs[:middle], limit), *predict_each(model, inputs[middle:], limit)]
+
+
+def _one_pass(
+    model: Model, inputs: Sequence[FloatArray], limit: BatchLimit | None
+) -> Sequence[Prediction] | ModelPredictionError:
+    """The model's answers, or the error for a picture that was alone in its pass.
+
+    One picture that does not fit may fit elsewhere or later, since it is as large as all others: that error
+    is retryable, and the number of attempts bounds it.
+    """
     try:
-        return list(model.predict(inputs))
-    except (ModelPredictionError, RuntimeError, ValueError) as error:  # RuntimeError: PyTorch's, memory too
+        predictions = model.predict(inputs)
+    except (ModelPredictionError, RuntimeError, ValueError, MemoryError) as error:
+        lacks_memory = is_out_of_memory(error)
+        if lacks_memory and limit is not None:
+            limit.ran_out(len(inputs))
         if len(inputs) == 1:
             log.warning("the model failed on one picture", cause=type(error).__name__)
-            return [ModelPredictionError("The model could not analyse this image.")]
-        middle = len(inputs) // 2
-        return [*predict_each(model, inputs[:middle]), *predict_each(model, inputs[middle:])]
+        if lacks_memory:
+            return ModelMemoryError("There was not enough memory to analyse this image.")
+        return ModelPredictionError("The model could not analyse this image.")
+    if limit is not None:
+        limit.went_well()
+    return predictions
