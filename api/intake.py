@@ -22,6 +22,7 @@ from shared.errors import (
     QueueFullError,
     ServiceUnavailableError,
 )
+from shared.failpoints import failpoint
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
 from shared.scans import Registered, StoredOriginal
 
@@ -50,11 +51,13 @@ def accept(order: Order) -> ViewResult:
     originals = [outcome for outcome in outcomes if isinstance(outcome, StoredOriginal)]
     if not originals:
         return _nothing_accepted(outcomes)
+    failpoint("uploads-stored")
     try:
         registered, report, body = _register(order, outcomes, originals)
     except (ConflictError, NotFoundError) as error:  # certain to be rolled back: no row names the originals
         discard(originals)
         return _finish(order.request.of_twin(error), order)
+    failpoint("rows-committed")
     queue = services().queue
     queue.wake(JobKind.SCAN, registered.lane, [job.id for job in registered.jobs])
     if report is not None:

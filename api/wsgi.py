@@ -3,6 +3,7 @@
 import sys
 
 from api import create_app
+from shared import failpoints
 from shared.logs import configure_logging
 from shared.services import build_services
 from shared.settings import SettingsError, load_settings
@@ -12,4 +13,5 @@ try:
 except SettingsError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level)
+failpoints.arm(settings.fail_at)
 app = create_app(build_services(settings))

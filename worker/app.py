@@ -9,6 +9,7 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 
+from shared import failpoints
 from shared.logs import configure_logging
 from shared.queue import make_celery
 from shared.settings import SettingsError, load_settings
@@ -18,6 +19,7 @@ try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(str(error))
+failpoints.arm(settings.fail_at)
 app = make_celery(settings, include=["worker.tasks"])
 _processes: list[WorkerProcess] = []  # none in the parent, one in the pool's child
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import jobs
+from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.services import Services
@@ -81,5 +82,6 @@ class LeaseKeeper:
         try:
             with self._services.sessions.begin() as session:
                 jobs.renew(session, held, self._lease)
+                failpoint("leases-renewed")
         except SQLAlchemyError as error:
             log.warning("leases not renewed", cause=type(error).__name__)

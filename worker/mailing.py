@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from shared import mails, smtp
 from shared.errors import MailUnreachableError
+from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind
@@ -49,6 +50,7 @@ class MailSender(OneByOne):
         except MailUnreachableError:
             self._rests_until = time.monotonic() + settings.smtp_timeout_seconds
             raise
+        failpoint("mail-sent")
         with self.services.sessions.begin() as session:
             is_kept = mails.record_sent(session, claim)
         log.info("mail sent", job_id=str(claim.job_id), template=mail.template, kept=is_kept)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from shared import job_queries, jobs, results
 from shared.errors import BrainScanError, ModelPredictionError
+from shared.failpoints import failpoint
 from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
@@ -99,6 +100,7 @@ class ScanPipeline:
                 preparing = None if is_late else self._stages.submit(self._prepare)
                 predictions = predict_each(self._loaded.model, [s.model_input.pixels for s in batch.slices])
                 self._leases.progress()
+                failpoint("predicted")
                 if finishing is not None:
                     ended += finishing.result()
                 finishing = self._stages.submit(self._finish, batch, predictions)
@@ -130,6 +132,7 @@ class ScanPipeline:
             return None
         self._claimed_batches += 1
         self._leases.hold(claims)
+        failpoint("claimed")
         found = {row.id: (row.scan_id, row.original_path, row.is_staged) for row in rows}
         loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
         return PreparedBatch(
@@ -141,7 +144,9 @@ class ScanPipeline:
     def _load(self, claim: Claim, scan_id: str, key: str, is_staged: bool) -> Slice | Failure:
         try:
             data = read_original(self._services, key, is_staged)
+            failpoint("fetched")
             picture = read_grey(data, self._settings.image_limits)
+            failpoint("decoded", picture.size)
             prepared = prepare(picture, self._loaded.input_size)
             staged = original_file(key, data) if is_staged else None
             loaded = Slice(claim, scan_id, picture, prepared, staged)
@@ -157,9 +162,11 @@ class ScanPipeline:
         outcomes = [item if isinstance(item, Failure) else _stored(item) for item in drawn]
         analysed = [item for item in outcomes if isinstance(item, ScanResult)]
         failures = [*batch.failures, *(item for item in outcomes if isinstance(item, Failure))]
+        failpoint("pictures-stored")
         with self._services.sessions.begin() as session:
             kept = results.record(session, analysed)
             final = jobs.fail(session, failures, settings.max_attempts, settings.retry_seconds)
+        failpoint("results-recorded")
         self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
         ended = {result.claim for result in kept}
         self._staging.discard(s.staged.key for s in batch.slices if s.staged and s.claim in ended)
@@ -191,11 +198,13 @@ class ScanPipeline:
         except BrainScanError as error:
             return _failure(item.claim, error)
         self._leases.progress()
+        failpoint("drawn")
         result = ScanResult(item.claim, outcome, self._loaded.provenance)
         return Drawn(result, [self._uploads.submit(self._store, picture) for picture in pictures])
 
     def _store(self, picture: PictureFile) -> None:
         self._services.images.put(picture.key, picture.data, picture.content_type)
+        failpoint("picture-stored")
         self._leases.progress()
 
     def _settle(self, futures: Sequence[Future[Any]]) -> None:

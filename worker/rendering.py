@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from shared import reports
 from shared.errors import ObjectNotFoundError, ValidationError
+from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan
@@ -26,14 +27,18 @@ class ReportRenderer(OneByOne):
 
     def work(self, claim: Claim) -> None:
         services = self.services
+        failpoint("report-claimed")
         with services.sessions() as session:
             report = reports.load_for_rendering(session, claim)
         scans = [scan for scan in report.scans if scan.probability is not None]
         pdf = render_report(report_facts(report, scans, services))
+        failpoint("report-rendered")
         key = f"{report.report_id}.pdf"
         services.reports.put(key, pdf, "application/pdf")
+        failpoint("report-stored")
         with services.sessions.begin() as session:
             is_kept = reports.record(session, claim, key, scans)
+        failpoint("report-recorded")
         log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)
 
 

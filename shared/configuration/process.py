@@ -5,6 +5,8 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field, SecretStr
 
+from shared import failpoints
+
 DEVELOPMENT_SECRET = "development-only-secret-key"  # noqa: S105 - refused in production, see below
 MIN_SECRET_LENGTH = 32
 
@@ -23,6 +25,11 @@ class ProcessSettings(BaseModel):
         SecretStr(DEVELOPMENT_SECRET),
         description="signs links and encrypts passwords that wait to be mailed; 32 random characters or more",
     )
+    fail_at: str | None = Field(
+        None,
+        pattern=rf"^{failpoints.PATTERN}$",
+        description="point:action[:count] of a fault test (shared/failpoints.py); refused in production",
+    )
 
     @property
     def is_production(self) -> bool:
@@ -37,6 +44,8 @@ class ProcessSettings(BaseModel):
             problems.append(f"SECRET_KEY: production needs {MIN_SECRET_LENGTH} random characters or more")
         if self.flask_debug:
             problems.append("FLASK_DEBUG: must be off in production")
+        if self.fail_at is not None:
+            problems.append("FAIL_AT: is for tests and must be empty in production")
         return problems
 
 
