@@ -7,11 +7,12 @@ fence of `shared.jobs` keeps its worker from publishing anything.
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
+from shared import job_events
 from shared.errors import ConflictError, NotFoundError
-from shared.models import UNFINISHED, Job, JobEvent, JobStatus
+from shared.models import UNFINISHED, Job, JobStatus, Stage
 
 CANCELLED_BY_PERSON = "cancelled"
 RETRIED_BY_PERSON = "retried"
@@ -61,9 +62,9 @@ def retry(session: Session, job_id: uuid.UUID) -> Job:
     job = _locked(session, job_id)
     if job.status not in REPEATABLE:
         raise ConflictError(f"Only a failed or cancelled job can run again; this one is {job.status}.")
-    _log(session, [(job.id, job.attempt, job.status)], JobStatus.QUEUED, RETRIED_BY_PERSON)
+    job_events.changed(session, [(job.id, job.attempt)], job.status, JobStatus.QUEUED, RETRIED_BY_PERSON)
     job.status = JobStatus.QUEUED
-    job.stage = "waiting"
+    job.stage = Stage.WAITING
     job.spent_attempts = job.attempt
     job.error_code = job.error_message = None
     job.finished_at = job.started_at = None
@@ -91,23 +92,13 @@ def _cancel(session: Session, rows: Sequence[tuple[uuid.UUID, int, JobStatus]]) 
         .where(Job.id.in_([row[0] for row in rows]))
         .values(
             status=JobStatus.CANCELLED,
-            stage="done",
+            stage=Stage.DONE,
             lease_owner=None,
             lease_until=None,
             finished_at=func.now(),
         )
         .execution_options(synchronize_session=False)
     )
-    _log(session, rows, JobStatus.CANCELLED, CANCELLED_BY_PERSON)
-
-
-def _log(
-    session: Session, rows: Sequence[tuple[uuid.UUID, int, JobStatus]], to: JobStatus, reason: str
-) -> None:
-    session.execute(
-        insert(JobEvent),
-        [
-            {"job_id": job_id, "attempt": attempt, "status_from": source, "status_to": to, "reason": reason}
-            for job_id, attempt, source in rows
-        ],
-    )
+    for source in UNFINISHED:
+        cancelled = [(job_id, attempt) for job_id, attempt, status in rows if status == source]
+        job_events.changed(session, cancelled, source, JobStatus.CANCELLED, CANCELLED_BY_PERSON)

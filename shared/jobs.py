@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from shared.models import UNFINISHED, Job, JobEvent, JobKind, JobStatus, Lane, report_scans
+from shared import job_events
+from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Stage, report_scans
 
 WORKER_LOST = "WORKER_LOST"
+GIVEN_BACK = "given back"
 MAX_RETRY_SECONDS = 300
 _OTHER_JOB = aliased(Job)  # made once: an alias costs more than the query that it is for
 _SUBJECT_ID = func.coalesce(Job.scan_id, Job.report_id, Job.mail_id)
@@ -34,12 +36,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt ended without a result. `retry`: the cause may pass, so another attempt makes sense."""
+    """Why, and in which stage, an attempt ended without a result.
+
+    `retry`: the cause may pass, so another attempt makes sense.
+    """
 
     claim: Claim
     code: str
     message: str
     retry: bool = False
+    stage: Stage = Stage.CLAIMED
 
 
 def claim(
@@ -64,7 +70,7 @@ def claim(
         .where(Job.id.in_(ids))
         .values(
             status=JobStatus.RUNNING,
-            stage="claimed",
+            stage=Stage.CLAIMED,
             attempt=Job.attempt + 1,
             lease_owner=owner,
             lease_until=func.now() + timedelta(seconds=lease_seconds),
@@ -116,7 +122,7 @@ def succeed(session: Session, claims: Sequence[Claim]) -> list[Claim]:
     """End jobs as succeeded. Returns the claims that were still valid: only their results may be kept."""
     values: dict[str, object] = {
         "status": JobStatus.SUCCEEDED,
-        "stage": "done",
+        "stage": Stage.DONE,
         "error_code": None,
         "error_message": None,
     }
@@ -134,14 +140,19 @@ def fail(
     for failure in failures:
         cause = {"error_code": failure.code, "error_message": failure.message}
         if failure in final:
-            _end(
-                session, [failure.claim], {"status": JobStatus.FAILED, "stage": "done", **cause}, failure.code
-            )
+            values: dict[str, object] = {"status": JobStatus.FAILED, "stage": failure.stage, **cause}
+            _end(session, [failure.claim], values, failure.code)
             continue
         pause = min(retry_seconds * 2 ** (failure.claim.tries - 1), MAX_RETRY_SECONDS)
         requeued = {"run_after": func.now() + timedelta(seconds=pause), **_unclaimed(), **cause}
         _change(session, [failure.claim], requeued, JobStatus.QUEUED, failure.code)
     return final
+
+
+def give_back(session: Session, claims: Sequence[Claim]) -> None:
+    """Queue claims again that nothing was done with; such an attempt is not counted against the job."""
+    values = {**_unclaimed(), "spent_attempts": Job.spent_attempts + 1}
+    _change(session, claims, values, JobStatus.QUEUED, GIVEN_BACK)
 
 
 def give_up_crashed(
@@ -190,13 +201,12 @@ def _requeue_crashed(session: Session, claims: Sequence[Claim], retry_seconds: f
 
 
 def _unclaimed() -> dict[str, object]:
-    return {"status": JobStatus.QUEUED, "stage": "waiting", "lease_owner": None, "lease_until": None}
+    return {"status": JobStatus.QUEUED, "stage": Stage.WAITING, "lease_owner": None, "lease_until": None}
 
 
 def _lost() -> dict[str, object]:
     return {
         "status": JobStatus.FAILED,
-        "stage": "done",
         "crash_count": Job.crash_count + 1,
         "error_code": WORKER_LOST,
         "error_message": "The worker stopped while it worked on this job, on every attempt.",
@@ -222,28 +232,4 @@ def _change(
 
 
 def _log(session: Session, claims: Sequence[Claim], source: JobStatus, to: JobStatus, reason: str) -> None:
-    if claims:
-        session.execute(
-            insert(JobEvent),
-            [
-                {
-                    "job_id": c.job_id,
-                    "attempt": c.attempt,
-                    "status_from": source,
-                    "status_to": to,
-                    "reason": reason,
-                }
-                for c in claims
-            ],
-        )
-
-
-def log_created(session: Session, job_ids: Iterable[uuid.UUID]) -> None:
-    """The first line of a job's ledger."""
-    session.execute(
-        insert(JobEvent),
-        [
-            {"job_id": job_id, "attempt": 0, "status_to": JobStatus.QUEUED, "reason": "created"}
-            for job_id in job_ids
-        ],
-    )
+    job_events.changed(session, [(c.job_id, c.attempt) for c in claims], source, to, reason)

@@ -9,7 +9,7 @@ from email.utils import parseaddr
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from shared import job_control, jobs
+from shared import job_control, job_events, jobs
 from shared.errors import (
     MailExpiredError,
     MailLoginError,
@@ -50,7 +50,7 @@ def queue_credentials(session: Session, patient: Patient, password: str, setting
     job = Job(id=uuid.uuid4(), kind=JobKind.MAIL, lane=Lane.INTERACTIVE, mail_id=mail.id, mail=mail)
     session.add(job)
     session.flush()
-    jobs.log_created(session, [job.id])
+    job_events.created(session, [job.id])
     return job
 
 

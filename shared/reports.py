@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from shared import jobs, legacy_reports
+from shared import job_events, jobs, legacy_reports
 from shared.accounts import get_patient
 from shared.errors import NotFoundError, ValidationError
 from shared.ids import new_report_id
@@ -41,7 +41,7 @@ def request_report(session: Session, patient_id: int, scan_ids: Sequence[str] | 
     job = Job(id=uuid.uuid4(), kind=JobKind.REPORT, lane=Lane.INTERACTIVE, report_id=report.id, report=report)
     session.add(job)
     session.flush()
-    jobs.log_created(session, [job.id])
+    job_events.created(session, [job.id])
     return job
 
 

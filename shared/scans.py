@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer, joinedload
 
-from shared import jobs
+from shared import job_events
 from shared.errors import NotFoundError
 from shared.models import Batch, BatchOrigin, Job, JobKind, Lane, Patient, Scan
 
@@ -68,7 +68,7 @@ def register(
     ]
     session.add_all(rows)
     session.flush()
-    jobs.log_created(session, [row.id for row in rows])
+    job_events.created(session, [row.id for row in rows])
     return Registered(batch.id, lane, rows)
 
 

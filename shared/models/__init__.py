@@ -12,6 +12,7 @@ from shared.models.jobs import (
     JobKind,
     JobStatus,
     Lane,
+    Stage,
     Worker,
 )
 from shared.models.mails import Mail, MailTemplate
@@ -40,6 +41,7 @@ __all__ = [
     "Patient",
     "Report",
     "Scan",
+    "Stage",
     "Worker",
     "report_scans",
 ]

@@ -31,6 +31,24 @@ class JobStatus(StrEnum):
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
+class Stage(StrEnum):
+    """Where a job is, or where its last attempt failed for good. Another attempt does all stages again:
+    they take seconds, and what an earlier attempt stored is neither needed nor shown.
+    """
+
+    WAITING = "waiting"  # queued, perhaps for another attempt
+    CLAIMED = "claimed"  # running; of a failed job: its worker died, nobody knows where
+    FETCH = "fetch"  # scans: the original from its store
+    DECODE = "decode"
+    PREDICT = "predict"
+    DRAW = "draw"
+    GATHER = "gather"  # reports: the rows
+    RENDER = "render"  # reports: pages, for which pictures are fetched
+    STORE = "store"  # pictures or the PDF into their store
+    SEND = "send"  # mails
+    DONE = "done"  # succeeded or cancelled
+
+
 class Lane(StrEnum):
     """Small uploads that a person waits for, and bulk work."""
 
@@ -99,7 +117,7 @@ class Job(Base):
     kind: Mapped[JobKind] = mapped_column(String(20))
     lane: Mapped[Lane] = mapped_column(String(20), default=Lane.INTERACTIVE)
     status: Mapped[JobStatus] = mapped_column(String(20), default=JobStatus.QUEUED)
-    stage: Mapped[str] = mapped_column(String(30), default="waiting")
+    stage: Mapped[Stage] = mapped_column(String(30), default=Stage.WAITING)
     attempt: Mapped[int] = mapped_column(default=0)
     spent_attempts: Mapped[int] = mapped_column(default=0)
     crash_count: Mapped[int] = mapped_column(default=0)
