@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 
 from shared.errors import ModelPredictionError, StorageError
 from shared.models import JobKind, Lane
-from shared.storage import LocalStore
+from shared.storage import LocalStore, StoredObject
 
 PROVENANCE = {
     "name": "made-up",
@@ -121,6 +121,10 @@ class FailingStore(LocalStore):
     def delete(self, key: str) -> None:
         self._maybe_fail("delete")
         super().delete(key)
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        self._maybe_fail("keys")
+        return super().keys(prefix)
 
     def _maybe_fail(self, method: str) -> None:
         if method in self.broken:

@@ -1,6 +1,6 @@
 """Stores of objects: the contract, then one vendor per file."""
 
-from shared.storage.contract import ObjectStore
+from shared.storage.contract import ObjectStore, StoredObject
 from shared.storage.local import LocalStore
 
-__all__ = ["LocalStore", "ObjectStore"]
+__all__ = ["LocalStore", "ObjectStore", "StoredObject"]

@@ -9,7 +9,10 @@ import json
 import re
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -17,18 +20,21 @@ import cloudinary
 from cloudinary import utils
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
+from shared.storage.contract import StoredObject
 from shared.storage.http import HttpPool, Reply, basic_auth
-from shared.storage.keys import checked_key
+from shared.storage.keys import checked_key, is_key
 from shared.storage.retries import TryLaterError, ask, seconds_of
 
 FOLDER = "brain_tumor_scans"
 DELIVERY_TYPE = "authenticated"
+LISTED_AT_ONCE = 500  # the most that Cloudinary gives
 PING_SECONDS = 2.0
 PING_EVERY_SECONDS = 30.0  # Cloudinary counts these by the hour
 REFUSED = (
     "Cloudinary refuses this system (HTTP {status}). Check CLOUDINARY_URL or CLOUDINARY_CLOUD_NAME, "
     "CLOUDINARY_API_KEY and CLOUDINARY_API_SECRET, the clock of this machine, and the limits of the plan."
 )
+UNEXPECTED = "Cloudinary's answer is not what its API promises."
 _SDK_DELIVERY = "https://res.cloudinary.com"
 _TRY_LATER = (408, 420, 425, 429)  # 420: Cloudinary's own "rate limited"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -75,11 +81,8 @@ class CloudinaryStore:
             options: Json = {"public_id": public_id, "type": DELIVERY_TYPE, "upload_preset": None}
             params = utils.build_upload_params(**options, overwrite=True, invalidate=True)
             answer = self._post("upload", params, file)
-            if [answer.get(name) for name in ("public_id", "bytes", "etag")] != [
-                public_id,
-                len(data),
-                digest,
-            ]:
+            confirmed = [answer.get(name) for name in ("public_id", "bytes", "etag")]
+            if confirmed != [public_id, len(data), digest]:
                 raise TryLaterError("Cloudinary did not confirm the picture as it was sent.")
 
         ask(upload, self.role, self._timeout_s)
@@ -114,6 +117,15 @@ class CloudinaryStore:
             return False
         return True
 
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        page: Json = {"prefix": f"{FOLDER}/{prefix}", "max_results": LISTED_AT_ONCE}
+        while True:
+            found, cursor = ask(partial(self._listed, page), self.role, self._timeout_s)
+            yield from (entry for entry in found if is_key(entry.key))
+            if not cursor:
+                return
+            page["next_cursor"] = cursor
+
     def link(self, key: str, filename: str | None = None) -> str:
         """The signed address; without a transformation it delivers the stored bytes as they are."""
         if filename is None:
@@ -133,12 +145,24 @@ class CloudinaryStore:
                 self._pinged_at = time.monotonic()
             return self._was_up
 
-    def _ping(self) -> bool:
-        account = self._account
-        url = utils.base_api_url("ping", cloud_name=account.cloud_name, upload_prefix=account.upload_prefix)
-        headers = basic_auth(account.api_key, account.api_secret)
+    def _listed(self, page: Json) -> tuple[list[StoredObject], str | None]:
+        answer = _json_of(
+            _checked(self._ask_admin(f"resources/image/{DELIVERY_TYPE}", self._timeout_s, page))
+        )
         try:
-            reply = self._pool.request("GET", url, min(PING_SECONDS, self._timeout_s), headers=headers)
+            return [_entry(resource) for resource in answer["resources"]], answer.get("next_cursor")
+        except (KeyError, TypeError, ValueError):
+            raise TryLaterError(UNEXPECTED) from None
+
+    def _ask_admin(self, path: str, timeout_s: float, fields: Json) -> Reply:
+        account = self._account
+        url = utils.base_api_url(path, cloud_name=account.cloud_name, upload_prefix=account.upload_prefix)
+        headers = basic_auth(account.api_key, account.api_secret)
+        return self._pool.request("GET", url, timeout_s, headers=headers, fields=fields)
+
+    def _ping(self) -> bool:
+        try:
+            reply = self._ask_admin("ping", min(PING_SECONDS, self._timeout_s), {})
         except StorageError:
             return False
         return reply.status in (200, 420, 429)
@@ -200,6 +224,12 @@ def _name(key: str) -> tuple[str, str]:
     return f"{FOLDER}/{stem}", extension
 
 
+def _entry(resource: Json) -> StoredObject:
+    """An object of a listing. `version` is the time of the last upload; `created_at` that of the first."""
+    key = f"{resource['public_id']}.{resource['format']}".removeprefix(f"{FOLDER}/")
+    return StoredObject(key, datetime.fromtimestamp(int(resource["version"]), UTC), int(resource["bytes"]))
+
+
 def _checked(reply: Reply) -> Reply:
     if reply.status == 200:
         return reply
@@ -216,5 +246,5 @@ def _json_of(reply: Reply) -> Json:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise TryLaterError("Cloudinary's answer is not what its API promises.")
+        raise TryLaterError(UNEXPECTED)
     return cast("Json", answer)

@@ -1,6 +1,18 @@
 """What a store of objects promises, whoever the vendor is."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing. `modified_at`: when its bytes were last written, by the store's clock."""
+
+    key: str
+    modified_at: datetime
+    bytes: int
 
 
 class ObjectStore(Protocol):
@@ -34,6 +46,13 @@ class ObjectStore(Protocol):
 
     def exists(self, key: str) -> bool:
         """True if the store has an object under this key."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects whose key begins so, in no order, read page by page in flat memory.
+
+        What lies under a name that `put` would refuse is left out: it is not ours.
+        """
         ...
 
     def thumbnail(self, key: str, side: int) -> str:

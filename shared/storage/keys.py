@@ -14,9 +14,14 @@ _READABLE = re.compile(rf"{_OLD_PART}(/{_OLD_PART})*")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+def is_key(text: str) -> bool:
+    """True for keys such as this product makes."""
+    return _KEY.fullmatch(text) is not None
+
+
 def checked_key(key: str) -> str:
     """The key itself. Raises `ObjectNotFoundError` if this product never makes such a key."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ObjectNotFoundError("No object can have such a key.")
     return key
 

@@ -1,18 +1,23 @@
 """Objects as files on the local disk, served by the API through signed, expiring links."""
 
 import os
+import re
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from shared.errors import ObjectNotFoundError, StorageError
-from shared.storage.keys import checked_key
+from shared.storage.contract import StoredObject
+from shared.storage.keys import checked_key, is_key
 
 LINK_PREFIX = "/api/files"
+_PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,20 @@ class LocalStore:
         except OSError as error:
             raise StorageError(f"The {self.role} folder could not be changed.") from error
 
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        return (file for file in self._files() if file.key.startswith(prefix) and is_key(file.key))
+
+    def parts(self) -> Iterator[StoredObject]:
+        """Files that a killed process left half-written, and those that are being written now."""
+        return (file for file in self._files() if _PART.fullmatch(file.key.rsplit("/", 1)[-1]))
+
+    def delete_part(self, part: StoredObject) -> None:
+        """Remove one of `parts`; no error if there is none."""
+        try:
+            (self._folder / part.key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"The {self.role} folder could not be changed.") from error
+
     def link(self, key: str, filename: str | None = None) -> str:
         # Expiry moves in steps, so that a link stays the same between two polls and browsers can cache it.
         step = max(self._link_seconds // 2, 1)
@@ -96,8 +115,29 @@ class LocalStore:
             return False
         return os.access(self._folder, os.W_OK)
 
+    def _files(self) -> Iterator[StoredObject]:
+        """Every file, under its path inside the folder. Links are not followed."""
+        try:
+            yield from _walk(self._folder, "")
+        except OSError as error:
+            raise StorageError(f"The {self.role} folder could not be read.") from error
+
     def _path(self, key: str) -> Path:
         return self._folder / checked_key(key)
+
+
+def _walk(folder: Path, below: str) -> Iterator[StoredObject]:
+    """Files of a folder and those inside it. What goes away meanwhile is left out."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            path = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, f"{path}/")
+            elif entry.is_file(follow_symlinks=False):
+                with suppress(FileNotFoundError):
+                    facts = entry.stat(follow_symlinks=False)
+                    modified_at = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield StoredObject(path, modified_at, facts.st_size)
 
 
 def _make_folder(folder: Path) -> None:

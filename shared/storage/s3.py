@@ -3,10 +3,10 @@
 import hashlib
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from boto3.session import Session
@@ -21,8 +21,9 @@ from botocore.exceptions import (
 )
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
+from shared.storage.contract import StoredObject
 from shared.storage.http import CONNECT_SECONDS
-from shared.storage.keys import checked_key, content_disposition, readable_key
+from shared.storage.keys import checked_key, content_disposition, is_key, readable_key
 from shared.storage.retries import TryLaterError, ask, read_whole, seconds_of
 
 PROBE_SECONDS = 2.0
@@ -153,6 +154,18 @@ class S3Store:
         except ObjectNotFoundError:
             return False
         return True
+
+    def keys(self, prefix: str) -> Iterator[StoredObject]:
+        page: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while True:
+            answer = self._ask(partial(self._client.list_objects_v2, **page))
+            for entry in answer.get("Contents", []):
+                key = str(entry["Key"]).removeprefix(self._prefix)
+                if is_key(key):
+                    yield StoredObject(key, entry["LastModified"], int(entry["Size"]))
+            if not answer.get("NextContinuationToken"):
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
 
     def link(self, key: str, filename: str | None = None) -> str:
         """A pre-signed address. It works for half its time at least, and stays the same between two polls.

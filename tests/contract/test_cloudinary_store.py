@@ -269,3 +269,37 @@ def test_what_is_deleted_is_gone_and_an_unclear_answer_is_asked_again(
     assert cloudinary_server.assets == {}
     with pytest.raises(ObjectNotFoundError):
         cloudinary_store.get(KEY)
+
+
+def test_listings_are_read_page_by_page_with_the_account_named(
+    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary
+) -> None:
+    cloudinary_server.page_size = 2
+    keys = [f"heatmap/S{number}-1.png" for number in range(5)]
+    for key in keys:
+        cloudinary_store.put(key, picture(), "image/png")
+    cloudinary_server.requests.clear()
+    assert [entry.key for entry in cloudinary_store.keys("heatmap/")] == keys
+    assert len(cloudinary_server.requests) == 3
+    cloudinary_server.api_secret = "another one"
+    with pytest.raises(StoreRefusedError, match="CLOUDINARY_URL"):
+        list(cloudinary_store.keys(""))
+
+
+@pytest.mark.parametrize("resources", [None, [{}], ["text"], [{"public_id": "a", "format": "png"}]])
+def test_a_listing_that_makes_no_sense_is_an_error_and_no_empty_store(
+    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, resources: object
+) -> None:
+    cloudinary_server.faults = [changed(resources=resources)] * ATTEMPTS
+    with pytest.raises(StorageError, match="not what its API promises"):
+        list(cloudinary_store.keys(""))
+
+
+def test_a_page_that_fails_is_asked_for_again_and_not_left_out(
+    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary
+) -> None:
+    cloudinary_server.page_size = 1
+    for number in range(3):
+        cloudinary_store.put(f"heatmap/S{number}-1.png", picture(), "image/png")
+    cloudinary_server.faults = [Fault(), status(500)]
+    assert len(list(cloudinary_store.keys(""))) == 3

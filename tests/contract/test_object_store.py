@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -70,6 +71,24 @@ def test_the_store_knows_what_it_has(store: ObjectStore) -> None:
     assert store.exists(KEY) is False
     store.put(KEY, picture(), "image/png")
     assert store.exists(KEY) is True
+
+
+def test_every_object_is_listed_once_under_its_key(store: ObjectStore) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=2)  # stores keep whole seconds
+    keys = {f"heatmap/S{number:02}-1.png" for number in range(7)}
+    for key in keys | {"original/S01.jpg"}:
+        store.put(key, picture(image_format="JPEG" if key.endswith("jpg") else "PNG"), "image/png")
+    listed = list(store.keys("heatmap/"))
+    assert sorted(entry.key for entry in listed) == sorted(keys)
+    assert {entry.bytes for entry in listed} == {len(picture())}
+    assert all(before < entry.modified_at < datetime.now(UTC) + timedelta(seconds=2) for entry in listed)
+    assert sorted(entry.key for entry in store.keys("")) == sorted(keys | {"original/S01.jpg"})
+    store.delete("heatmap/S03-1.png")
+    assert {entry.key for entry in store.keys("heatmap/")} == keys - {"heatmap/S03-1.png"}
+
+
+def test_an_empty_store_lists_nothing(store: ObjectStore) -> None:
+    assert list(store.keys("")) == []
 
 
 def test_a_link_is_a_url_or_a_root_relative_path_and_opens(store: ObjectStore) -> None:
@@ -150,6 +169,21 @@ def test_local_links_are_bound_to_store_and_time(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("shared.storage.local.time.time", lambda: now + 3601)
     with pytest.raises(ObjectNotFoundError, match="expired"):
         store.resolve(token)
+
+
+def test_a_listing_leaves_out_what_is_not_ours(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, "images", "secret", 3600)
+    store.put(KEY, b"data", "image/png")
+    part = f".{Path(KEY).name}.0123abcd.part"
+    for name in (part, ".hidden.png", "old report.pdf", "README"):
+        (tmp_path / "overlay" / name).write_text("x")
+    (tmp_path / "link.png").symlink_to(tmp_path / KEY)
+    assert [entry.key for entry in store.keys("")] == [KEY]
+    (found,) = store.parts()
+    assert (found.key, found.bytes) == (f"overlay/{part}", 1)
+    store.delete_part(found)
+    store.delete_part(found)
+    assert list(store.parts()) == []
 
 
 def test_a_failed_write_leaves_no_half_file(tmp_path: Path) -> None:

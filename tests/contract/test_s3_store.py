@@ -281,3 +281,16 @@ def test_objects_that_another_program_named_can_be_read(s3_store: S3Store, bucke
     assert httpx.get(s3_store.link(name)).content == PDF
     with pytest.raises(ObjectNotFoundError):
         s3_store.put(name, PDF, "application/pdf")
+
+
+def test_a_listing_of_several_pages_is_whole(s3_store: S3Store, s3_server: S3Server) -> None:
+    client = s3_store._client
+    listed = client.list_objects_v2
+    # moto gives a thousand keys at once, as S3 does: smaller pages are quicker to fill.
+    client.list_objects_v2 = lambda **request: listed(**request, MaxKeys=2)
+    keys = [f"R{number}.pdf" for number in range(5)]
+    for key in keys:
+        s3_store.put(key, PDF, "application/pdf")
+    s3_server.requests.clear()
+    assert [entry.key for entry in s3_store.keys("")] == keys
+    assert len(s3_server.requests) == 3

@@ -14,6 +14,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 from PIL import Image
 from werkzeug.formparser import parse_form_data
@@ -35,6 +36,7 @@ class Asset:
     data: bytes
     format: str
     params: dict[str, str] = field(default_factory=dict)  # of the upload
+    version: int = 0  # seconds since 1970, of the last upload
 
 
 class FakeCloudinary(LoopbackServer):
@@ -46,6 +48,7 @@ class FakeCloudinary(LoopbackServer):
         self.api_key = "123456789012345"
         self.api_secret = f"secret-{secrets.token_hex(8)}"
         self.assets: dict[str, Asset] = {}  # by public id
+        self.page_size = 500  # of listings, at most
 
     def answer(self, request: Request) -> Answer:
         api = f"/v1_1/{self.cloud}"
@@ -96,7 +99,7 @@ class FakeCloudinary(LoopbackServer):
             return _error(400, "Invalid image file")
         public_id = params["public_id"]
         if public_id not in self.assets or params.get("overwrite") in ("1", "true"):
-            self.assets[public_id] = Asset(data, kind, params)
+            self.assets[public_id] = Asset(data, kind, params, int(time.time()))
         stored = self.assets[public_id].data
         return _json(
             {
@@ -116,11 +119,38 @@ class FakeCloudinary(LoopbackServer):
             return _error(401, "Invalid credentials")
         if path == "ping":
             return _json({"status": "ok"})
+        if path == "resources/image/authenticated":
+            return self._list({name: values[0] for name, values in parse_qs(request.query).items()})
         public_id = path.removeprefix("resources/image/authenticated/")
         if public_id in self.assets:
             asset = self.assets[public_id]
             return _json({"public_id": public_id, "format": asset.format, "bytes": len(asset.data)})
         return _error(404, "Resource not found")
+
+    def _list(self, query: dict[str, str]) -> Answer:
+        """With a prefix, assets are sorted by public id; a cursor is opaque and works for its own listing."""
+        names = sorted(name for name in self.assets if name.startswith(query["prefix"]))
+        start = 0
+        if "next_cursor" in query:
+            last = base64.urlsafe_b64decode(query["next_cursor"]).decode()
+            start = sum(name <= last for name in names)
+        page = names[start : start + min(int(query.get("max_results", 10)), self.page_size)]
+        answer: dict[str, Any] = {"resources": [self._described(name) for name in page]}
+        if page and page[-1] != names[-1]:
+            answer["next_cursor"] = base64.urlsafe_b64encode(page[-1].encode()).decode()
+        return _json(answer)
+
+    def _described(self, public_id: str) -> dict[str, Any]:
+        asset = self.assets[public_id]
+        return {
+            "public_id": public_id,
+            "format": asset.format,
+            "version": asset.version,
+            "resource_type": "image",
+            "type": "authenticated",
+            "created_at": "2026-01-01T00:00:00Z",
+            "bytes": len(asset.data),
+        }
 
     def _deliver(self, request: Request) -> Answer:
         match = _DELIVERY.fullmatch(request.path)
