@@ -5,17 +5,45 @@ that a picture means the same pixels everywhere. Pillow only: the API imports th
 """
 
 import io
+import struct
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
-from shared.errors import FileTooLargeError, UnreadableImageError
+from shared.bare_pictures import BarePicture, damaged
+from shared.errors import FileTooLargeError
+from shared.jpeg_segments import bare_jpeg
+from shared.png_chunks import bare_png
 
 FORMATS = ("JPEG", "PNG")
 COLOUR_SHARE = "colour_share"  # in `Image.info` of what `read_grey` gives: share of strongly coloured pixels
 _COLOUR_SIDE = 64  # px; colour is looked for in a picture reduced to about this size
+_STRIP_PIXELS = 1_000_000  # about; converted at once
 _COLOURFUL = 64  # of 255, saturation and brightness both: more than a scanner's tint
+DAMAGED = (  # what Pillow's decoders report damaged input through
+    OSError,
+    SyntaxError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    struct.error,
+)
+TURNS = {  # by EXIF orientation: what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +67,27 @@ def read_grey(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Image:
     Raises `UnreadableImageError` for anything that is no complete single-frame JPEG or PNG and
     `FileTooLargeError` for more pixels than `limits` allow.
     """
+    bare = _bare(data)
     try:
         with warnings.catch_warnings():
             # Our own limit, checked just below from the header, replaces Pillow's bomb warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(bare.data), formats=FORMATS)
         _check_size(image, limits)
-        if getattr(image, "n_frames", 1) > 1:
-            raise UnreadableImageError("The file holds several frames. Send one slice per file.")
         image.load()
-        return ImageOps.exif_transpose(_to_grey(image))
     except Image.DecompressionBombError as error:
         raise FileTooLargeError(_too_large(limits)) from error
-    except (OSError, SyntaxError, ValueError, MemoryError, OverflowError, EOFError) as error:
-        # Pillow's decoders report damaged input through all of these.
-        raise UnreadableImageError(
-            "The file is not a complete JPEG or PNG image. Export the slice again and re-send it."
-        ) from error
+    except DAMAGED as error:
+        raise damaged() from error
+    return _upright(_to_grey(image), bare.orientation)
+
+
+def _bare(data: bytes) -> BarePicture:
+    if data.startswith(b"\xff\xd8"):
+        return bare_jpeg(data)
+    if data.startswith(b"\x89P"):
+        return bare_png(data)
+    raise damaged()
 
 
 def _check_size(image: Image.Image, limits: ImageLimits) -> None:
@@ -71,36 +103,83 @@ def _too_large(limits: ImageLimits) -> str:
     )
 
 
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = TURNS.get(orientation)
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    turned.info = image.info
+    return turned
+
+
 def _to_grey(image: Image.Image) -> Image.Image:
-    """Any mode that JPEG and PNG decode to -> "L", keeping the EXIF data that says which way is up."""
-    exif = image.getexif()
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = _scale_deep(image)
-    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        grey = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("L")
+    """Any mode that JPEG and PNG decode to -> "L".
+
+    Strip by strip: whole copies in four channels would take several times the picture's own memory.
+    """
+    if image.mode == "L" and "transparency" not in image.info:
+        grey, share = image.copy(), 0.0
     else:
-        grey = image.convert("L")
-    grey.info = {"exif": exif.tobytes()} if exif else {}
-    grey.info[COLOUR_SHARE] = _colour_share(image)
+        convert = _deep_to_grey(image) if image.mode.startswith("I") else _shallow_to_grey
+        grey = Image.new("L", image.size)
+        colour = _ColourCount(image)
+        for top, strip in _strips(image, colour.strip):
+            grey.paste(convert(strip), (0, top))
+            colour.add(strip)
+        share = colour.share()
+    grey.info = {COLOUR_SHARE: share}
     return grey
 
 
-def _colour_share(image: Image.Image) -> float:
-    if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I"):
-        return 0.0
-    factor = max(1, max(image.size) // _COLOUR_SIDE)
-    small = image.convert("RGB").reduce(factor) if image.mode != "RGB" else image.reduce(factor)
-    _, saturation, value = small.convert("HSV").split()
-    strong = ImageChops.darker(saturation, value).histogram()[_COLOURFUL:]
-    return sum(strong) / (small.width * small.height)
+def _strips(image: Image.Image, rows: int) -> Iterator[tuple[int, Image.Image]]:
+    """The image cut into pieces of so many rows, each with the row that it begins at."""
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
-def _scale_deep(image: Image.Image) -> Image.Image:
-    """More than 8 bits per pixel -> 8, linear between the darkest and the brightest value present."""
-    deep = image.convert("I")
-    low, high = (int(value) for value in deep.getextrema())  # type: ignore[arg-type]
+def _shallow_to_grey(image: Image.Image) -> Image.Image:
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image.convert("L")
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba).convert("L")
+
+
+def _deep_to_grey(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    """More than 8 bits per pixel -> 8, linear between the darkest and the brightest value of the image."""
+    low, high = (int(value) for value in image.getextrema())  # type: ignore[arg-type]
     if high <= 255 and low >= 0:
-        return deep.convert("L")
-    span = max(high - low, 1)
-    return deep.point(lambda value: value * (255 / span) + (-low * 255 / span)).convert("L")
+        return lambda strip: strip.convert("I").convert("L")
+    scale = 255 / max(high - low, 1)
+    return lambda strip: strip.convert("I").point(lambda value: value * scale + (-low * scale)).convert("L")
+
+
+class _ColourCount:
+    """Counts strongly coloured pixels of a reduced picture, strip by strip."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._factor = max(1, max(image.size) // _COLOUR_SIDE)
+        self._is_grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+        self._strong = 0
+        self._all = 0
+        rows = max(1, _STRIP_PIXELS // image.width)
+        self.strip = max(1, rows // self._factor) * self._factor  # whole cells, so that strips change nothing
+
+    def add(self, strip: Image.Image) -> None:
+        if self._is_grey:
+            return
+        small = _to_rgb(strip).reduce(self._factor)
+        _, saturation, value = small.convert("HSV").split()
+        self._strong += sum(ImageChops.darker(saturation, value).histogram()[_COLOURFUL:])
+        self._all += small.width * small.height
+
+    def share(self) -> float:
+        return self._strong / self._all if self._all else 0.0
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")  # Pillow warns of the direct way, which gives the same
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,95 @@
+"""A JPEG's segments: those that make the picture joined to a smaller JPEG."""
+
+import re
+from dataclasses import dataclass, field
+
+from shared.bare_pictures import (
+    MOST_PARTS,
+    BarePicture,
+    damaged,
+    directory_number,
+    orientation_of,
+    several_frames,
+    too_many_parts,
+)
+
+MOST_SCANS = 100  # a progressive picture has about ten; each costs the decoder a walk over all pixels
+
+_START, _END, _SCAN = 0xD8, 0xD9, 0xDA
+_MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)
+_MARKER_AFTER_PIXELS = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
+_KEPT = frozenset({*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD})  # frames, tables, number of lines, restart interval
+_JFIF, _EXIF, _MPF, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_FRAMES = 0xB001  # tag of the number of pictures in a multi-picture file
+
+
+@dataclass(slots=True)
+class _Metadata:
+    """The blocks that may say which way is up."""
+
+    exif: list[bytes] = field(default_factory=list)
+    xmp: list[bytes] = field(default_factory=list)
+
+    def note(self, marker: int, content: bytes) -> None:
+        """Raises `UnreadableImageError` for a block that tells of several pictures."""
+        if marker == _EXIF and content.startswith(b"Exif\0"):
+            self.exif.append(content[6:])
+        elif marker == _EXIF and content.startswith(_XMP):
+            self.xmp.append(content)
+        elif marker == _MPF and content.startswith(b"MPF\0"):
+            frames = directory_number(content[4:], _FRAMES)
+            if frames is not None and frames > 1:
+                raise several_frames()
+
+
+def bare_jpeg(data: bytes) -> BarePicture:
+    """Only frames, tables and scans of a JPEG, and what says in which colours; up to its end.
+
+    Raises `UnreadableImageError` for a missing end, segments that are cut, several pictures and more scans
+    than any camera or program writes. Pixels are not decoded here.
+    """
+    parts = [data[:2]]
+    metadata = _Metadata()
+    position, scans = 2, 0
+    for _ in range(MOST_PARTS):
+        found = (_MARKER if not scans else _MARKER_AFTER_PIXELS).search(data, position)
+        if found is None:
+            raise damaged()
+        marker, position = found[1][0], found.end()
+        if marker == _END:
+            break
+        if marker in _ALONE:
+            continue
+        if marker == _START:
+            raise damaged()
+        content, position = _segment(data, position)
+        if marker == _SCAN:
+            scans += 1
+            if scans > MOST_SCANS:
+                raise too_many_parts()
+            position = _end_of_pixels(data, position)
+            parts.append(data[found.start() : position])
+        elif marker in _KEPT or (marker, content[:5]) in ((_JFIF, b"JFIF\0"), (_ADOBE, b"Adobe")):
+            parts.append(data[found.start() : position])
+        else:
+            metadata.note(marker, content)
+    else:
+        raise too_many_parts()
+    return BarePicture(b"".join([*parts, b"\xff\xd9"]), orientation_of(metadata.exif, metadata.xmp))
+
+
+def _segment(data: bytes, start: int) -> tuple[bytes, int]:
+    """Content of the segment whose length stands at `start`, and where it ends."""
+    length = int.from_bytes(data[start : start + 2], "big")
+    if length < 2 or start + length > len(data):
+        raise damaged()
+    return data[start + 2 : start + length], start + length
+
+
+def _end_of_pixels(data: bytes, start: int) -> int:
+    found = _MARKER_AFTER_PIXELS.search(data, start)
+    if found is None:
+        raise damaged()
+    return found.start()
