@@ -7,13 +7,14 @@ the process analyses scans or renders reports.
 import sys
 from typing import Any
 
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from shared import failpoints
 from shared.logs import configure_logging
 from shared.queue import make_celery
 from shared.settings import SettingsError, load_settings
 from worker.process import WorkerProcess, stop_worker
+from worker.stopping import pass_on
 
 try:
     settings = load_settings()
@@ -46,3 +47,8 @@ def _start(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     for process in _processes:
         process.close()
+
+
+@worker_shutting_down.connect
+def _shut_down(**_: Any) -> None:
+    pass_on()

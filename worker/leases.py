@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,15 +28,17 @@ class LeaseKeeper:
     """A thread that renews the leases of held claims.
 
     It stops renewing when nobody has called `progress` for a lease's length: a hung device or store must
-    lose its jobs to a worker that moves.
+    lose its jobs to a worker that moves. When the work stands still for a second lease, `on_hang` is called.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, on_hang: Callable[[], None] | None = None) -> None:
         self._services = services
         self._lease = services.settings.lease_seconds
         self._held: set[Claim] = set()
         self._lock = threading.Lock()
         self._last_progress = time.monotonic()
+        self._on_hang = on_hang
+        self._looks_at_standstill = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
 
@@ -74,10 +76,11 @@ class LeaseKeeper:
 
     def _renew(self) -> None:
         held = self.held()
-        if not held:
+        if held and time.monotonic() - self._last_progress > self._lease:
+            self._stand_still(held)
             return
-        if time.monotonic() - self._last_progress > self._lease:
-            log.error("work stands still, leases not renewed", jobs=len(held))
+        self._looks_at_standstill = 0
+        if not held:
             return
         try:
             with self._services.sessions.begin() as session:
@@ -85,3 +88,10 @@ class LeaseKeeper:
                 failpoint("leases-renewed")
         except SQLAlchemyError as error:
             log.warning("leases not renewed", cause=type(error).__name__)
+
+    def _stand_still(self, held: list[Claim]) -> None:
+        """Looks are counted, not seconds: a process that was itself paused goes on when it wakes up."""
+        log.error("work stands still, leases not renewed", jobs=len(held))
+        self._looks_at_standstill += 1
+        if self._looks_at_standstill > RENEWALS_PER_LEASE and self._on_hang is not None:
+            self._on_hang()

@@ -4,7 +4,9 @@ At least once: if this process dies between the server's "250, taken" and our co
 the mail again, under the same Message-ID, by which mail programs know it for the same.
 """
 
+import threading
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from shared import mails, smtp
@@ -12,7 +14,7 @@ from shared.errors import MailUnreachableError
 from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
-from shared.models import JobKind
+from shared.models import JobKind, Stage
 from shared.services import Services
 from worker.one_by_one import OneByOne
 
@@ -30,8 +32,13 @@ class MailSender(OneByOne):
 
     kind: ClassVar[JobKind] = JobKind.MAIL
 
-    def __init__(self, services: Services) -> None:
-        super().__init__(services)
+    def __init__(
+        self,
+        services: Services,
+        stopping: threading.Event | None = None,
+        on_hang: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(services, stopping, on_hang)
         self._rests_until = 0.0
 
     def max_attempts(self) -> int:
@@ -42,9 +49,11 @@ class MailSender(OneByOne):
 
     def work(self, claim: Claim) -> None:
         settings = self.services.settings
+        self.enter(Stage.GATHER)
         with self.services.sessions() as session:
             mail = mails.load_for_sending(session, claim)
         message = mails.message_of(mail, settings)
+        self.enter(Stage.SEND)
         try:
             smtp.send(settings, message)
         except MailUnreachableError:

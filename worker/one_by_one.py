@@ -1,14 +1,16 @@
 """Jobs that are done one at a time: claim -> work -> end, or the failure on the row."""
 
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 from shared import job_queries, jobs
 from shared.errors import BrainScanError
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
-from shared.models import JobKind, Lane
+from shared.models import JobKind, Lane, Stage
 from shared.services import Services
 from worker.leases import LeaseKeeper, process_name
 
@@ -16,14 +18,22 @@ log = get_logger(__name__)
 
 
 class OneByOne(ABC):
-    """Does the queued jobs of one kind; `drain` runs in the process' main thread."""
+    """Does the queued jobs of one kind; `drain` runs in one thread at a time."""
 
     kind: ClassVar[JobKind]
 
-    def __init__(self, services: Services) -> None:
+    def __init__(
+        self,
+        services: Services,
+        stopping: threading.Event | None = None,
+        on_hang: Callable[[], None] | None = None,
+    ) -> None:
+        """`stopping`: set when no more work is to be taken. `on_hang`: see `LeaseKeeper`."""
         self.services = services
         self._owner = process_name()
-        self._leases = LeaseKeeper(services)
+        self._stopping = stopping or threading.Event()
+        self._stage = Stage.CLAIMED
+        self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
 
     @abstractmethod
@@ -37,6 +47,15 @@ class OneByOne(ABC):
         """False while it makes no sense to begin another job."""
         return True
 
+    def enter(self, stage: Stage) -> None:
+        """Say that the job's next stage begins."""
+        self._stage = stage
+        self.progress()
+
+    def progress(self) -> None:
+        """Say that the work moves: a job whose work does not is taken away."""
+        self._leases.progress()
+
     def close(self) -> None:
         """End the thread."""
         self._leases.stop()
@@ -49,7 +68,7 @@ class OneByOne(ABC):
         deadline = time.monotonic() + self.services.settings.drain_seconds
         ended = 0
         while self.may_go_on():
-            if time.monotonic() > deadline:
+            if self._stopping.is_set() or time.monotonic() > deadline:
                 self._wake_next()
                 break
             claim = self._claim()
@@ -70,13 +89,16 @@ class OneByOne(ABC):
         return claims[0] if claims else None
 
     def _attempt(self, claim: Claim) -> None:
+        self._stage = Stage.CLAIMED
         try:
             self.work(claim)
         except BrainScanError as error:
-            failure = Failure(claim, error.code, str(error), retry=error.retryable)
+            failure = Failure(claim, error.code, str(error), error.retryable, self._stage)
             with self.services.sessions.begin() as session:
                 jobs.fail(session, [failure], self.max_attempts(), self.services.settings.retry_seconds)
-            log.warning("job failed", kind=self.kind, job_id=str(claim.job_id), code=error.code)
+            log.warning(
+                "job failed", kind=self.kind, job_id=str(claim.job_id), code=error.code, stage=self._stage
+            )
 
     def _wake_next(self) -> None:
         for lane in Lane:

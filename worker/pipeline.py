@@ -4,9 +4,10 @@ While the model runs on one batch, threads prepare the next one and finish the p
 does not wait for a disk or a network. At most two batches are in flight beside the one on the device.
 """
 
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +19,16 @@ from shared.failpoints import failpoint
 from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
-from shared.models import JobKind, Lane, Scan
+from shared.models import JobKind, Lane, Scan, Stage
 from shared.originals import read_original
 from shared.results import Finding, Rejected, ScanResult
 from shared.services import Services
 from worker.analysis import Model, Prediction, predict_each
 from worker.leases import LeaseKeeper, process_name
+from worker.memory import BatchLimit
 from worker.picture_check import rejection_of
 from worker.preprocessing import prepare
-from worker.slices import PictureFile, Slice, draw_finding, original_file
+from worker.slices import Drawn, PictureFile, Slice, draw_finding, failure_of, original_file, stored
 from worker.staging import StagingCleaner
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
@@ -42,13 +44,9 @@ class PreparedBatch:
     failures: Sequence[Failure]
     began: float  # time.perf_counter() at the claim
 
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A result whose pictures are on their way to the image store."""
-
-    result: ScanResult
-    uploads: Sequence[Future[None]]
+    @property
+    def claims(self) -> list[Claim]:
+        return [item.claim for item in self.slices] + [item.claim for item in self.failures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,23 @@ class LoadedModel:
 
 
 class ScanPipeline:
-    """Analyses queued scans. One per process; `drain` runs in the process' main thread."""
+    """Analyses queued scans. One per process; `drain` runs in one thread at a time."""
 
-    def __init__(self, services: Services, loaded: LoadedModel) -> None:
+    def __init__(
+        self,
+        services: Services,
+        loaded: LoadedModel,
+        stopping: threading.Event | None = None,
+        on_hang: Callable[[], None] | None = None,
+    ) -> None:
+        """`stopping`: set when no more work is to be taken. `on_hang`: see `LeaseKeeper`."""
         self._services = services
         self._settings = services.settings
         self._loaded = loaded
         self._owner = process_name()
-        self._leases = LeaseKeeper(services)
+        self._stopping = stopping or threading.Event()
+        self._limit = BatchLimit(self._settings.batch_size)
+        self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")
         self._pictures = ThreadPoolExecutor(self._settings.io_threads, "picture")
@@ -87,6 +94,7 @@ class ScanPipeline:
     def drain(self) -> int:
         """Analyse the backlog for at most `drain_seconds`, then wake the next task if rows are left.
 
+        When the worker is to stop, what has passed the model is finished and the rest is given back.
         Returns how many scans ended. Whatever goes wrong, no claim is kept: what is unfinished is queued
         again for another attempt.
         """
@@ -96,9 +104,13 @@ class ScanPipeline:
         preparing: Future[PreparedBatch | None] | None = self._stages.submit(self._prepare)
         try:
             while preparing is not None and (batch := preparing.result()) is not None:
-                is_late = time.monotonic() > deadline
-                preparing = None if is_late else self._stages.submit(self._prepare)
-                predictions = predict_each(self._loaded.model, [s.model_input.pixels for s in batch.slices])
+                is_over = self._stopping.is_set() or time.monotonic() > deadline
+                preparing = None if is_over else self._stages.submit(self._prepare)
+                if self._stopping.is_set():
+                    self._give_back(batch.claims)
+                    continue
+                inputs = [item.model_input.pixels for item in batch.slices]
+                predictions = predict_each(self._loaded.model, inputs, self._limit)
                 self._leases.progress()
                 failpoint("predicted")
                 if finishing is not None:
@@ -109,19 +121,19 @@ class ScanPipeline:
         finally:
             self._settle([future for future in (preparing, finishing) if future is not None])
             self._staging.settle()
-        if preparing is None:
+        if preparing is None or self._stopping.is_set():
             self._wake_next()
         return ended
 
     def _prepare(self) -> PreparedBatch | None:
-        """Claim, fetch and decode the next batch; None when nothing is due."""
+        """Claim, fetch and decode the next batch; None when nothing is due or nothing more is to be taken."""
+        if self._stopping.is_set():
+            return None
         began = time.perf_counter()
         bulk_first = self._claimed_batches % BULK_EVERY == BULK_EVERY - 1
-        settings = self._settings
         with self._services.sessions.begin() as session:
-            claims = jobs.claim(
-                session, JobKind.SCAN, self._owner, settings.batch_size, settings.lease_seconds, bulk_first
-            )
+            lease = self._settings.lease_seconds
+            claims = jobs.claim(session, JobKind.SCAN, self._owner, self._limit.now, lease, bulk_first)
             query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged)
             rows = (
                 session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
@@ -142,16 +154,18 @@ class ScanPipeline:
         )
 
     def _load(self, claim: Claim, scan_id: str, key: str, is_staged: bool) -> Slice | Failure:
+        stage = Stage.FETCH
         try:
             data = read_original(self._services, key, is_staged)
             failpoint("fetched")
+            stage = Stage.DECODE
             picture = read_grey(data, self._settings.image_limits)
             failpoint("decoded", picture.size)
             prepared = prepare(picture, self._loaded.input_size)
             staged = original_file(key, data) if is_staged else None
             loaded = Slice(claim, scan_id, picture, prepared, staged)
         except BrainScanError as error:
-            return _failure(claim, error)
+            return failure_of(claim, error, stage)
         self._leases.progress()
         return loaded
 
@@ -159,7 +173,7 @@ class ScanPipeline:
         """Draw, store and record a predicted batch. Returns how many scans ended."""
         settings = self._settings
         drawn = list(self._pictures.map(self._draw, batch.slices, predictions))
-        outcomes = [item if isinstance(item, Failure) else _stored(item) for item in drawn]
+        outcomes = [item if isinstance(item, Failure) else stored(item) for item in drawn]
         analysed = [item for item in outcomes if isinstance(item, ScanResult)]
         failures = [*batch.failures, *(item for item in outcomes if isinstance(item, Failure))]
         failpoint("pictures-stored")
@@ -185,7 +199,7 @@ class ScanPipeline:
     def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> Drawn | Failure:
         """Draw, and start to store; the original too if only the staging store has it."""
         if isinstance(prediction, ModelPredictionError):
-            return _failure(item.claim, prediction)
+            return failure_of(item.claim, prediction, Stage.PREDICT)
         rejection = rejection_of(item.picture, prediction)
         outcome: Finding | Rejected
         pictures = [item.staged] if item.staged else []
@@ -196,7 +210,7 @@ class ScanPipeline:
                 outcome, drawn = draw_finding(item, prediction)
                 pictures += drawn
         except BrainScanError as error:
-            return _failure(item.claim, error)
+            return failure_of(item.claim, error, Stage.DRAW)
         self._leases.progress()
         failpoint("drawn")
         result = ScanResult(item.claim, outcome, self._loaded.provenance)
@@ -220,24 +234,16 @@ class ScanPipeline:
             jobs.give_up_crashed(session, held, settings.max_attempts, settings.retry_seconds)
         log.error("unfinished jobs given back", jobs=len(held))
 
+    def _give_back(self, claims: Sequence[Claim]) -> None:
+        """Nothing was done with these: others may have them at once."""
+        with self._services.sessions.begin() as session:
+            jobs.give_back(session, claims)
+        self._leases.drop(claims)
+        log.info("jobs given back, the worker stops", jobs=len(claims))
+
     def _wake_next(self) -> None:
         with self._services.sessions() as session:
             for lane in Lane:
                 waiting = job_queries.waiting_ids(session, JobKind.SCAN, lane, 0, 1)
                 if waiting:
                     self._services.queue.wake(JobKind.SCAN, lane, waiting)
-
-
-def _stored(drawn: Drawn) -> ScanResult | Failure:
-    """Wait for the pictures of one scan."""
-    wait(drawn.uploads)
-    try:
-        for upload in drawn.uploads:
-            upload.result()
-    except BrainScanError as error:
-        return _failure(drawn.result.claim, error)
-    return drawn.result
-
-
-def _failure(claim: Claim, error: BrainScanError) -> Failure:
-    return Failure(claim, error.code, str(error), retry=error.retryable)

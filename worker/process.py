@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared import __version__, heartbeat
 from shared.errors import ModelFileError
 from shared.logs import get_logger
+from shared.models import JobKind
 from shared.services import build_services
 from shared.settings import Settings
 from shared.sweep import sweep
@@ -18,6 +19,8 @@ from worker.load_test import load_test_model
 from worker.mailing import MailSender
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
+from worker.stopping import listen
+from worker.watchdog import Turns
 
 log = get_logger(__name__)
 
@@ -27,9 +30,9 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.services = build_services(settings)
-        self.scans: ScanPipeline | None = None
-        self.reports: ReportRenderer | None = None
-        self.mails: MailSender | None = None
+        self._stopping = threading.Event()
+        listen(self._stopping)
+        self._parts: dict[JobKind, ScanPipeline | ReportRenderer | MailSender] = {}
         self._name = f"{settings.worker_role}@{process_name()}"
         self._device = "cpu"
         self._model: str | None = None
@@ -37,21 +40,24 @@ class WorkerProcess:
             loaded = load_model(settings)
             self._device = loaded.provenance["device"]
             self._model = f"{loaded.provenance['name']} {loaded.provenance['version']}"
-            self.scans = ScanPipeline(self.services, loaded)
+            self._parts[JobKind.SCAN] = ScanPipeline(self.services, loaded, self._stopping, end_hung_process)
         else:
-            self.reports = ReportRenderer(self.services)
-            self.mails = MailSender(self.services)
+            for part in (ReportRenderer, MailSender):
+                self._parts[part.kind] = part(self.services, self._stopping, end_hung_process)
+        self.turns = Turns(self.services, self._parts)
+        self.turns.start()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the threads."""
+        """Take no more work and end the threads."""
+        self._stopping.set()
         self._stop.set()
         self._thread.join()
-        for part in (self.scans, self.reports, self.mails):
-            if part is not None:
-                part.close()
+        self.turns.stop()
+        for part in self._parts.values():
+            part.close()
 
     def _beat(self) -> None:
         """Say that this process is alive, and sweep: beat is one process, and its messages can be lost."""
@@ -94,6 +100,12 @@ def load_model(settings: Settings) -> LoadedModel:
     }
     log.info("model loaded", **provenance)
     return LoadedModel(predictor, manifest.input_size, provenance)
+
+
+def end_hung_process() -> None:
+    """Nothing in this process can end what hangs; its pool makes another, and the leases run out."""
+    log.critical("process ends: its work stands still")
+    os._exit(1)
 
 
 def stop_worker(error: Exception) -> NoReturn:

@@ -10,7 +10,7 @@ from shared.errors import ObjectNotFoundError, ValidationError
 from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
-from shared.models import JobKind, Report, Scan
+from shared.models import JobKind, Report, Scan, Stage
 from shared.originals import read_original
 from shared.services import Services
 from worker.explanation import OUTSIDE_HEAD
@@ -28,12 +28,15 @@ class ReportRenderer(OneByOne):
     def work(self, claim: Claim) -> None:
         services = self.services
         failpoint("report-claimed")
+        self.enter(Stage.GATHER)
         with services.sessions() as session:
             report = reports.load_for_rendering(session, claim)
         scans = [scan for scan in report.scans if scan.probability is not None]
+        self.enter(Stage.RENDER)
         pdf = render_report(report_facts(report, scans, services))
         failpoint("report-rendered")
         key = f"{report.report_id}.pdf"
+        self.enter(Stage.STORE)
         services.reports.put(key, pdf, "application/pdf")
         failpoint("report-stored")
         with services.sessions.begin() as session:

@@ -1,12 +1,15 @@
 """One scan between its stored original and its stored pictures."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from PIL import Image
 
-from shared.jobs import Claim
-from shared.results import Finding
+from shared.errors import BrainScanError
+from shared.jobs import Claim, Failure
+from shared.models import Stage
+from shared.results import Finding, ScanResult
 from worker.analysis import Prediction
 from worker.explanation import explain
 from worker.heatmap import draw
@@ -35,6 +38,14 @@ class Slice:
     staged: PictureFile | None  # the original, where the image store does not have it yet
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A result whose pictures are on their way to the image store."""
+
+    result: ScanResult
+    uploads: Sequence[Future[None]]
+
+
 def original_file(key: str, data: bytes) -> PictureFile:
     """The original for the image store, under the key that it had in staging."""
     return PictureFile(key, data, CONTENT_TYPES[key.rsplit(".", 1)[-1]])
@@ -59,3 +70,19 @@ def draw_finding(item: Slice, prediction: Prediction) -> tuple[Finding, Sequence
         overlay_key=overlay.key,
     )
     return finding, (heatmap, overlay)
+
+
+def stored(drawn: Drawn) -> ScanResult | Failure:
+    """Wait for the pictures of one scan."""
+    wait(drawn.uploads)
+    try:
+        for upload in drawn.uploads:
+            upload.result()
+    except BrainScanError as error:
+        return failure_of(drawn.result.claim, error, Stage.STORE)
+    return drawn.result
+
+
+def failure_of(claim: Claim, error: BrainScanError, stage: Stage) -> Failure:
+    """What the job's row will say."""
+    return Failure(claim, error.code, str(error), error.retryable, stage)
