@@ -1,6 +1,7 @@
 """The application over a real database, with the queue and the model under the test's control."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ from werkzeug.test import TestResponse
 
 from api import create_app
 from shared import accounts, passwords
+from shared.accounts import PatientFacts
 from shared.models import AdminRole
-from shared.services import Services
+from shared.services import Services, build_services
 from shared.settings import Settings
 from shared.storage import LocalStore
+from stack.ports import free_port
+from stack.redis_server import RedisServer
 from tests.described import check_described
 from tests.fakes import PROVENANCE, FailingStore, MadeUpModel, RecordingQueue
 from worker.pipeline import LoadedModel, ScanPipeline
@@ -74,6 +78,35 @@ def services(
 ) -> Services:
     reports = LocalStore(settings.report_folder, "reports", SECRET, settings.link_seconds)
     return Services(settings, sessions, images, reports, queue)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that the test may stop."""
+    server = RedisServer(tmp_path / "redis", free_port())
+    server.prepare()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def real_settings(settings: Settings, own_redis: RedisServer) -> Settings:
+    return settings.model_copy(update={"redis_url": type(settings.redis_url)(own_redis.url)})
+
+
+@pytest.fixture
+def real_services(real_settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Services]:  # noqa: ARG001
+    built = build_services(real_settings)
+    yield built
+    built.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def patient(real_services: Services) -> int:
+    with real_services.sessions.begin() as session:
+        accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
+        return accounts.create_patient(session, PatientFacts("Ada", "ada@example.org"))[0].id
 
 
 @pytest.fixture

@@ -1,118 +1,39 @@
 """The real worker as a process: Celery, Redis, Postgres and the shipped model."""
 
-import io
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, sessionmaker
 
-from shared import accounts, mails
-from shared.accounts import PatientFacts
+from shared import mails
 from shared.models import Job, JobKind, JobStatus, Lane, Patient, Worker
-from shared.services import Services, build_services
+from shared.services import Services
 from shared.settings import Settings
-from stack.ports import LOOPBACK, free_port
+from stack.ports import LOOPBACK
 from stack.redis_server import RedisServer
-from tests.fakes import picture
-from tests.integration.conftest import ADMIN_PASSWORD, client_of
+from tests.integration.worker_run import (
+    PATIENCE_S,
+    REPORT_QUEUES,
+    ROOT,
+    RunningWorker,
+    all_ended,
+    count,
+    start_worker,
+    stop_worker,
+    until,
+    upload,
+)
 from tests.mail_server import LOGIN, PASSWORD, MailServer, make_certificate
-
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = picture(size=(256, 256))
-SCAN_QUEUES, REPORT_QUEUES = "scans.interactive,scans.bulk", "reports,mail,system"
-POOL = ["-P", "prefork", "-c", "1", "--pool-start-method", "spawn"]
-PATIENCE_S = 90
-
-
-@dataclass
-class RunningWorker:
-    """A worker process and what it has logged."""
-
-    process: subprocess.Popen[bytes]
-    log_file: Path
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = self.log_file.read_text().splitlines()
-        records = [json.loads(line) for line in lines if line.startswith("{")]
-        return [record for record in records if record.get("event") == name]
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.2)
-
-
-def start_worker(
-    settings: Settings, folder: Path, queues: str = SCAN_QUEUES, **environment: str
-) -> RunningWorker:
-    log_file = folder / "worker.log"
-    values = {
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-        "REDIS_URL": settings.redis_url.get_secret_value(),
-        "IMAGE_FOLDER": str(settings.image_folder),
-        "REPORT_FOLDER": str(settings.report_folder),
-        "SECRET_KEY": settings.secret_key.get_secret_value(),
-        "LEASE_SECONDS": "4",
-        "RETRY_SECONDS": "0.5",
-        **environment,
-    }
-    argv = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", "scan@%h"]
-    with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            [*argv, "-Q", queues, *POOL],
-            cwd=ROOT,
-            env={**os.environ, **values},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return RunningWorker(process, log_file)
-
-
-def stop_worker(worker: RunningWorker) -> None:
-    if worker.process.poll() is None:
-        os.killpg(worker.process.pid, signal.SIGKILL)
-    worker.process.wait()
-
-
-@pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that the test may stop."""
-    server = RedisServer(tmp_path / "redis", free_port())
-    server.prepare()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def real_settings(settings: Settings, own_redis: RedisServer) -> Settings:
-    return settings.model_copy(update={"redis_url": type(settings.redis_url)(own_redis.url)})
-
-
-@pytest.fixture
-def real_services(real_settings: Settings, sessions: sessionmaker[Session]) -> Iterator[Services]:  # noqa: ARG001
-    built = build_services(real_settings)
-    yield built
-    built.sessions.kw["bind"].dispose()
 
 
 @pytest.fixture
@@ -121,30 +42,6 @@ def worker(real_settings: Settings, real_services: Services, tmp_path: Path) -> 
     until(lambda: bool(count(real_services, select(func.count(Worker.name)))), "the worker says it is alive")
     yield running
     stop_worker(running)
-
-
-@pytest.fixture
-def patient(real_services: Services) -> int:
-    with real_services.sessions.begin() as session:
-        accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
-        return accounts.create_patient(session, PatientFacts("Ada", "ada@example.org"))[0].id
-
-
-def count(services: Services, query: Any) -> int:
-    with services.sessions() as session:
-        return int(session.execute(query).scalar_one())
-
-
-def all_ended(services: Services, number: int) -> bool:
-    return count(services, select(func.count(Job.id)).where(Job.status == JobStatus.SUCCEEDED)) == number
-
-
-def upload(services: Services, patient: int, number: int) -> int:
-    client: FlaskClient = client_of(services, use_cookies=True)
-    client.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
-    files = [(io.BytesIO(SAMPLE), f"{n}.png") for n in range(number)]
-    answer = client.post("/api/admin/scans/upload", data={"patient_id": str(patient), "files": files})
-    return answer.status_code
 
 
 def test_scans_run_in_batches_and_the_model_is_loaded_once(
