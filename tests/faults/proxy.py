@@ -67,11 +67,11 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Reset all connections; new ones work."""
-        self._call(lambda: [link.abort() for link in list(self._links)])
+        self._call(self._abort_all)
 
     def half_close(self) -> None:
         """Tell all clients that the server says nothing more, and go on listening to them."""
-        self._call(lambda: [link.client.write_eof() for link in self._links])
+        self._call(self._end_all)
 
     def drop_replies_to(self, request: bytes, times: int = 1) -> None:
         """The server does what chunks that hold `request` ask for; its answer is lost with the connection."""
@@ -106,6 +106,14 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(call)
         done.wait(PATIENCE_S)
 
+    def _abort_all(self) -> None:
+        for link in list(self._links):
+            link.abort()
+
+    def _end_all(self) -> None:
+        for link in self._links:
+            _end(link.client)
+
     async def _listen(self) -> None:
         self._is_open.set()
         self._server = await asyncio.start_server(self._serve, LOOPBACK, 0)
@@ -114,10 +122,8 @@ class FaultProxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for link in list(self._links):
-            link.abort()
-        for task in list(self._tasks):
-            task.cancel()
+        self._is_open.set()
+        self._abort_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -86,6 +86,6 @@ def test_production_refuses_fail_points() -> None:
 
 def _settings(fail_at: str, mode: str) -> Settings:
     secret = SecretStr("0123456789abcdef0123456789abcdef")
-    return Settings(  # type: ignore[call-arg]
+    return Settings(
         _env_file=None, database_url="postgresql://x", flask_env=mode, fail_at=fail_at, secret_key=secret
     )

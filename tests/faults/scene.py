@@ -1,0 +1,82 @@
+"""One fault's run: work starts, something breaks, and the ledger is held against what the client was told."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shared import accounts
+from shared.accounts import PatientFacts
+from tests.faults.driver import Driver, Picture, log_in, make_pictures
+from tests.faults.ledger import Ledger, check, finished, stored_files, unfinished
+from tests.faults.system import ADMIN_PASSWORD, System, until
+
+PACE = 40  # pictures per second: so that there is work under way when something breaks
+POISON_SIZE = (77, 33)
+RECOVERY_S = 150
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a fault finds: the system at work for a driver. `is_brief`: waits are cut short."""
+
+    system: System
+    driver: Driver
+    is_brief: bool
+
+    def wait_for_work(self, share: float = 0.25) -> None:
+        """Return when this share of all pictures is analysed."""
+        wanted = int(share * len(self.driver.pictures))
+        until(lambda: finished(self.system, self.driver.patient_id) >= wanted, "work is under way")
+
+    def last(self, seconds: float) -> None:
+        """Let the fault last: as long as told, or a third of it."""
+        time.sleep(seconds / 3 if self.is_brief else seconds)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that breaks. `act` breaks it and, where that is needed, mends it again."""
+
+    name: str
+    act: Callable[[Scene], None]
+    environment: Mapping[str, str] = field(default_factory=dict)  # of all processes, during this fault
+    poisoned: int = 0  # pictures that must fail
+
+
+def run_fault(system: System, fault: Fault, scans: int, is_brief: bool = False) -> Ledger:
+    """Break something while `scans` pictures are analysed. The system is whole again afterwards."""
+    if fault.environment:
+        system.restart(fault.environment)
+    before = _objects(system)
+    driver = _start_driver(system, scans, fault.poisoned)
+    try:
+        fault.act(Scene(system, driver, is_brief))
+        mended = time.monotonic()
+    finally:
+        driver.join()
+    until(lambda: unfinished(system, driver.patient_id) == 0, f"all work ends: {fault.name}", RECOVERY_S)
+    seconds = time.monotonic() - mended
+    if fault.environment:
+        system.restart({})
+    system.wait_until_at_work()
+    after = _objects(system)
+    ledger = check(system, driver, fault.name, after, after - before)
+    ledger.seconds = round(seconds, 1)
+    return ledger
+
+
+def _start_driver(system: System, scans: int, poisoned: int) -> Driver:
+    with system.services.sessions.begin() as session:
+        patient = accounts.create_patient(
+            session, PatientFacts("Ada Example", f"{uuid.uuid4()}@example.org")
+        )[0].id
+    pictures: list[Picture] = make_pictures(scans - poisoned, seed=patient)
+    poison = make_pictures(poisoned, seed=patient, size=POISON_SIZE)
+    middle = len(pictures) // 2
+    pictures[middle:middle] = poison
+    return Driver(system.url, log_in(system.url, ADMIN_PASSWORD), patient, pictures, PACE)
+
+
+def _objects(system: System) -> set[str]:
+    return stored_files(system.settings.image_folder, system.settings.report_folder)
