@@ -16,6 +16,7 @@ from shared.models import UNFINISHED, Job, JobStatus, Stage
 
 CANCELLED_BY_PERSON = "cancelled"
 RETRIED_BY_PERSON = "retried"
+REPEATED_BY_REPAIR = "repeated"
 REPEATABLE = (JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -62,7 +63,25 @@ def retry(session: Session, job_id: uuid.UUID) -> Job:
     job = _locked(session, job_id)
     if job.status not in REPEATABLE:
         raise ConflictError(f"Only a failed or cancelled job can run again; this one is {job.status}.")
-    job_events.changed(session, [(job.id, job.attempt)], job.status, JobStatus.QUEUED, RETRIED_BY_PERSON)
+    _queue_again(session, job, RETRIED_BY_PERSON)
+    return job
+
+
+def repeat(session: Session, job_id: uuid.UUID) -> bool:
+    """Queue a job that has ended again, a succeeded one too: what it stored is gone.
+
+    The attempt goes on growing, so that nothing is stored under a key that was used before; the result stays
+    until the new one is recorded. False, and nothing changed, for an unfinished job.
+    """
+    job = _locked(session, job_id)
+    if job.status in UNFINISHED:
+        return False
+    _queue_again(session, job, REPEATED_BY_REPAIR)
+    return True
+
+
+def _queue_again(session: Session, job: Job, reason: str) -> None:
+    job_events.changed(session, [(job.id, job.attempt)], job.status, JobStatus.QUEUED, reason)
     job.status = JobStatus.QUEUED
     job.stage = Stage.WAITING
     job.spent_attempts = job.attempt
@@ -70,7 +89,6 @@ def retry(session: Session, job_id: uuid.UUID) -> Job:
     job.finished_at = job.started_at = None
     session.flush()
     session.execute(update(Job).where(Job.id == job.id).values(run_after=func.now()))
-    return job
 
 
 def _locked(session: Session, job_id: uuid.UUID) -> Job:
