@@ -33,7 +33,7 @@ class ReportRenderer(OneByOne):
             report = reports.load_for_rendering(session, claim)
         scans = [scan for scan in report.scans if scan.probability is not None]
         self.enter(Stage.RENDER)
-        pdf = render_report(report_facts(report, scans, services))
+        pdf = render_report(report_facts(report, scans, services, self.progress))
         failpoint("report-rendered")
         key = f"{report.report_id}.pdf"
         self.enter(Stage.STORE)
@@ -45,8 +45,11 @@ class ReportRenderer(OneByOne):
         log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)
 
 
-def report_facts(report: Report, scans: list[Scan], services: Services) -> ReportFacts:
-    """Rows -> the report's facts; pictures are fetched when their page is painted.
+def report_facts(
+    report: Report, scans: list[Scan], services: Services, on_picture: Callable[[], None]
+) -> ReportFacts:
+    """Rows -> the report's facts; pictures are fetched when their page is painted, each followed by a call
+    of `on_picture`, since a long report takes longer than a lease.
 
     The time is the request's, not now: the same report has the same bytes however often it is rendered.
     Raises `ValidationError` if no scan of the report was analysed.
@@ -66,12 +69,14 @@ def report_facts(report: Report, scans: list[Scan], services: Services) -> Repor
             email=patient.email,
             phone=patient.phone,
         ),
-        scans=[_scan_facts(scan, services, newest) for scan in scans],
+        scans=[_scan_facts(scan, services, newest, on_picture) for scan in scans],
         model=newest,
     )
 
 
-def _scan_facts(scan: Scan, services: Services, newest: ModelFacts) -> ScanFacts:
+def _scan_facts(
+    scan: Scan, services: Services, newest: ModelFacts, on_picture: Callable[[], None]
+) -> ScanFacts:
     model = _model_facts(scan)
     images = services.images
     return ScanFacts(
@@ -85,19 +90,21 @@ def _scan_facts(scan: Scan, services: Services, newest: ModelFacts) -> ScanFacts
         tumor_type=scan.tumor_type,
         review=scan.review,
         is_heat_outside_head=OUTSIDE_HEAD in (scan.explanation or {}).get("flags", []),
-        original=_picture(partial(read_original, services, scan.original_path, scan.is_staged)),
-        heatmap=_picture(partial(images.get, scan.heatmap_path) if scan.heatmap_path else bytes),
-        overlay=_picture(partial(images.get, scan.overlay_path) if scan.overlay_path else bytes),
+        original=_picture(partial(read_original, services, scan.original_path, scan.is_staged), on_picture),
+        heatmap=_picture(partial(images.get, scan.heatmap_path) if scan.heatmap_path else bytes, on_picture),
+        overlay=_picture(partial(images.get, scan.overlay_path) if scan.overlay_path else bytes, on_picture),
         model=None if model == newest else model,
     )
 
 
-def _picture(read: Callable[[], bytes]) -> Callable[[], bytes]:
+def _picture(read: Callable[[], bytes], on_picture: Callable[[], None]) -> Callable[[], bytes]:
     def fetch() -> bytes:
         try:
             return read()
         except ObjectNotFoundError:
             return b""  # the page says that the picture is missing; the findings are still worth a report
+        finally:
+            on_picture()
 
     return fetch
 

@@ -31,7 +31,7 @@ class Job(Answer):
     id: str
     kind: JobKindName
     status: JobStatusName
-    stage: str
+    stage: str = Field(description="of a failed job: where its last attempt failed")
     attempt: Count
     progress: Share
     created_at: Time
