@@ -16,12 +16,16 @@ from shared.settings import SettingsError, load_settings
 from worker.process import WorkerProcess, stop_worker
 from worker.stopping import pass_on
 
+LEASES_PER_TASK = 60
+
 try:
     settings = load_settings()
 except SettingsError as error:
     sys.exit(str(error))
 failpoints.arm(settings.fail_at)
 app = make_celery(settings, include=["worker.tasks"])
+# The last resort, for a hang outside any job; far above what slow stores can make a drain last.
+app.conf.task_time_limit = 2 * settings.drain_seconds + LEASES_PER_TASK * settings.lease_seconds
 _processes: list[WorkerProcess] = []  # none in the parent, one in the pool's child
 
 

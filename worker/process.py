@@ -14,6 +14,7 @@ from shared.models import JobKind
 from shared.services import build_services
 from shared.settings import Settings
 from shared.sweep import sweep
+from worker.dead_man import LEASES, DeadManSwitch
 from worker.leases import process_name
 from worker.load_test import load_test_model
 from worker.mailing import MailSender
@@ -46,6 +47,8 @@ class WorkerProcess:
                 self._parts[part.kind] = part(self.services, self._stopping, end_hung_process)
         self.turns = Turns(self.services, self._parts)
         self.turns.start()
+        self._switch = DeadManSwitch(LEASES * settings.lease_seconds)
+        self._switch.start()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -58,6 +61,7 @@ class WorkerProcess:
         self.turns.stop()
         for part in self._parts.values():
             part.close()
+        self._switch.stop()
 
     def _beat(self) -> None:
         """Say that this process is alive, and sweep: beat is one process, and its messages can be lost."""
