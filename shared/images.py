@@ -15,6 +15,7 @@ from PIL import Image, ImageChops
 from shared.bare_pictures import BarePicture, damaged
 from shared.errors import FileTooLargeError
 from shared.jpeg_segments import bare_jpeg
+from shared.pixel_budget import PixelBudget
 from shared.png_chunks import bare_png
 
 FORMATS = ("JPEG", "PNG")
@@ -55,6 +56,7 @@ class ImageLimits:
 
 
 DEFAULT_LIMITS = ImageLimits()
+_BUDGET = PixelBudget(DEFAULT_LIMITS.max_pixels)  # of the whole process: so is its memory
 
 
 def read_grey(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Image:
@@ -68,18 +70,28 @@ def read_grey(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Image:
     `FileTooLargeError` for more pixels than `limits` allow.
     """
     bare = _bare(data)
+    image = _open(bare.data, limits)
+    with _BUDGET.spent(image.width * image.height):
+        try:
+            image.load()
+        except DAMAGED as error:
+            raise damaged() from error
+        return _upright(_to_grey(image), bare.orientation)
+
+
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
+    """The picture, of which only the header is read yet."""
     try:
         with warnings.catch_warnings():
             # Our own limit, checked just below from the header, replaces Pillow's bomb warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(bare.data), formats=FORMATS)
-        _check_size(image, limits)
-        image.load()
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise FileTooLargeError(_too_large(limits)) from error
     except DAMAGED as error:
         raise damaged() from error
-    return _upright(_to_grey(image), bare.orientation)
+    _check_size(image, limits)
+    return image
 
 
 def _bare(data: bytes) -> BarePicture:

@@ -71,13 +71,20 @@ def bare_jpeg(data: bytes) -> BarePicture:
                 raise too_many_parts()
             position = _end_of_pixels(data, position)
             parts.append(data[found.start() : position])
-        elif marker in _KEPT or (marker, content[:5]) in ((_JFIF, b"JFIF\0"), (_ADOBE, b"Adobe")):
+        elif marker in _KEPT or _says_colours(marker, content):
             parts.append(data[found.start() : position])
         else:
             metadata.note(marker, content)
     else:
         raise too_many_parts()
     return BarePicture(b"".join([*parts, b"\xff\xd9"]), orientation_of(metadata.exif, metadata.xmp))
+
+
+def _says_colours(marker: int, content: bytes) -> bool:
+    """Whether decoders read the meaning of the channels from this block; shorter ones they pass over."""
+    is_jfif = marker == _JFIF and content.startswith(b"JFIF\0") and len(content) >= 14
+    is_adobe = marker == _ADOBE and content.startswith(b"Adobe") and len(content) >= 12
+    return is_jfif or is_adobe
 
 
 def _segment(data: bytes, start: int) -> tuple[bytes, int]:
