@@ -15,7 +15,7 @@ from stack.postgres import Cluster
 from tests.faults.scene import POISON_SIZE, Fault, Scene
 from tests.faults.system import BEAT, REPORT, SCAN, SCAN_2, until
 
-LEASE_S = 4.0
+LEASE_S = 3.0
 
 
 def nothing(scene: Scene) -> None:
@@ -138,7 +138,7 @@ def make_database_read_only(scene: Scene) -> None:
 
 def lose_answers_to_commits(scene: Scene) -> None:
     """The commit counts, and whoever asked for it is told that the connection broke."""
-    for _ in range(20):
+    for _ in range(6 if scene.is_brief else 20):
         scene.system.postgres_proxy.drop_replies_to(b"COMMIT")
         time.sleep(0.25)
 
@@ -217,8 +217,7 @@ POISON = Fault(
     poisoned=1,
 )
 SHORT = (
-    Fault("kill a scan worker's child", kill_scan_child),
-    Fault("kill everything", kill_everything),
+    Fault("kill a scan worker's parent", kill_scan_parent),
     Fault("empty Redis", flush_redis),
     Fault("restart Postgres", restart_postgres),
     Fault("lose answers to commits", lose_answers_to_commits),
@@ -227,8 +226,9 @@ SHORT = (
 FAULTS = (
     Fault("no fault", nothing),
     *SHORT,
+    Fault("kill a scan worker's child", kill_scan_child),
     Fault("kill children again and again", kill_scan_children_again_and_again),
-    Fault("kill a scan worker's parent", kill_scan_parent),
+    Fault("kill everything", kill_everything),
     Fault("kill the report worker", kill_report_worker),
     Fault("kill API workers", kill_api_worker),
     Fault("kill beat", kill_beat),

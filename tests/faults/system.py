@@ -9,15 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import NullPool, create_engine, select
+from sqlalchemy.orm import sessionmaker
 
 from shared import accounts
-from shared.database import make_engine
 from shared.migrations import upgrade
 from shared.models import Worker
 from shared.services import Services, build_services
@@ -32,7 +32,7 @@ API, SCAN, SCAN_2, REPORT, BEAT = "api", "scan-1", "scan-2", "report", "beat"
 ADMIN_PASSWORD = "correct horse battery staple"
 PATIENCE_S = 60
 SHORT_TIMES = {
-    "LEASE_SECONDS": "4",
+    "LEASE_SECONDS": "3",
     "SWEEP_SECONDS": "1",
     "RETRY_SECONDS": "0.5",
     "REQUESTS_PER_MINUTE": "100000",
@@ -95,7 +95,11 @@ class System:
             image_folder=folder / "images",
             report_folder=folder / "reports",
         )
-        self.services: Services = build_services(self.settings)
+        # Without a pool: whoever holds the ledger must not stumble over what the faults do to connections.
+        self._engine = create_engine(self.settings.sqlalchemy_url, poolclass=NullPool)
+        self.services: Services = replace(
+            build_services(self.settings), sessions=sessionmaker(self._engine, expire_on_commit=False)
+        )
         self.programs = {program.name: program for program in self._programs()}
         self._extra: dict[str, str] = {}
         self._lock = threading.Lock()  # held while programs are started or ended
@@ -107,9 +111,7 @@ class System:
         self.postgres.prepare()
         self.redis.start()
         self.postgres.start()
-        engine = make_engine(self.settings)
-        upgrade(engine)
-        engine.dispose()
+        upgrade(self._engine)
         with self.services.sessions.begin() as session:
             accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
         self.postgres_proxy.__enter__()
@@ -123,7 +125,6 @@ class System:
             self._thread.join()
         for program in self.programs.values():
             program.end()
-        self.services.sessions.kw["bind"].dispose()
         self.postgres_proxy.__exit__()
         self.redis_proxy.__exit__()
         self.redis.stop()
