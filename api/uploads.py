@@ -15,6 +15,7 @@ from shared.scans import INTERACTIVE_LIMIT, StoredOriginal
 from shared.services import Services
 
 MAX_FILENAME = 255
+UNSEEN = ("C", "Zl", "Zp")  # Unicode categories: control, direction, line and paragraph separators
 OWN_THREADS = 4
 TYPES = {b"\xff\xd8": ("image/jpeg", "jpg"), b"\x89P": ("image/png", "png")}
 
@@ -138,5 +139,6 @@ def check_image(data: bytes, limits: ImageLimits) -> tuple[str, str, int, int]:
 def clean_filename(name: str) -> str:
     """The client's file name for display: last path part, no control or direction characters, cut to 255."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    visible = "".join(c for c in last if unicodedata.category(c)[0] != "C")
-    return visible.strip()[-MAX_FILENAME:] or "unnamed"
+    visible = "".join(c for c in last if not unicodedata.category(c).startswith(UNSEEN))
+    shown = visible.strip()[-MAX_FILENAME:].strip()
+    return shown if shown.strip(". ") else "unnamed"
