@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -11,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.cli import main
@@ -30,6 +33,7 @@ from tests.servers.s3 import S3Server
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 
+ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a secret key that only the tests use"
 NOBODY = "0" * 20
 PLACES = ("local", "cloud")
@@ -149,6 +153,18 @@ def everything(services: Services) -> set[str]:
 def staging_of(services: Services) -> ObjectStore:
     assert services.staging is not None
     return services.staging
+
+
+def wait_for_end_of_lock(services: Services) -> bool:
+    """Postgres needs a moment to see that a client is gone."""
+    query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :low")
+    low = inventory.ADVISORY_LOCK % 2**32
+    for _ in range(100):
+        with services.sessions() as session:
+            if session.scalar(query, {"low": low}) == 0:
+                return True
+        time.sleep(0.05)
+    return False
 
 
 def leave_orphans(services: Services) -> dict[str, Kind]:
@@ -468,6 +484,26 @@ class TestTheCommand:
         monkeypatch.setenv("IMAGE_FOLDER", str(blocked))
         assert main(["reconcile", "--repair"]) == 1
         assert capsys.readouterr().err == "The images folder could not be read.\n"
+
+    @pytest.mark.usefixtures("analysed", "environment")
+    def test_a_killed_run_is_continued_by_the_next(self, services: Services) -> None:
+        before = everything(services)
+        count = 400
+        for number in range(count):
+            services.images.put(f"original/S{number:020X}.png", b"lost", "image/png")
+        arguments = ["reconcile", "--repair", "--older-than", "0"]
+        process = subprocess.Popen([sys.executable, "-m", "api.cli", *arguments], cwd=ROOT)
+        folder = services.settings.image_folder / "original"
+        deadline = time.monotonic() + 60
+        while len(list(folder.iterdir())) > count - 20 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it was not ready yet"
+        assert before < everything(services)
+        assert wait_for_end_of_lock(services)
+        assert main(arguments) == 0
+        assert everything(services) == before
+        assert run(services) == []
 
     @pytest.mark.parametrize("hours", ["-1", "nan", "soon"])
     def test_hours_that_make_no_sense_are_refused(self, hours: str) -> None:
