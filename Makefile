@@ -7,7 +7,7 @@ REQUIREMENTS := $(wildcard requirements-*.txt)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs clean test lint format audit bench model-card
+.PHONY: help setup demo up down status logs clean test lint format audit bench faults model-card
 
 # TORCH_INDEX is remembered in the stamp: leaving it out later keeps what is installed.
 ifneq ($(TORCH_INDEX),)
@@ -73,6 +73,9 @@ format: setup ## rewrite the code in the project's style
 
 bench: setup ## measure the pipeline against the bare model
 	@exec $(BIN)/python -m bench
+
+faults: setup ## break what can break while scans are analysed; FAULTS="words" picks some
+	@exec $(BIN)/python -m tests.faults $(FAULTS)
 
 model-card: setup ## write model_weights/MODEL_CARD.md and its charts from manifest.json and metrics.json
 	@exec $(BIN)/python -m worker.training.model_card

@@ -81,6 +81,7 @@ def line(ledger: Ledger) -> str:
         ledger.doubled,
         ledger.lost,
         ledger.orphans,
+        ledger.leftovers,
     )
     return f"{ledger.fault:<34}" + "".join(f"{count:>10}" for count in counts) + f"{ledger.seconds:>8.1f} s"
 

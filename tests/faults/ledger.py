@@ -29,17 +29,18 @@ class Ledger:
     doubled: int = 0
     lost: int = 0
     orphans: int = 0  # objects and half-written files that no row names
+    leftovers: int = 0  # those of them that reconciliation did not remove
     missing: int = 0  # objects that a row names and that are not there
     broken: list[str] = field(default_factory=list)  # promises about the jobs' histories
     seconds: float = 0.0  # from the end of the fault until all work had ended
     answers: dict[str, int] = field(default_factory=dict)
 
     def is_kept(self, poisoned: int = 0) -> bool:
-        """Whether every promise held; orphans are reconciliation's to remove."""
+        """Whether every promise held; orphans are reconciliation's to remove, and it must."""
         return (
             self.finished == self.accepted - poisoned
             and self.failed == poisoned
-            and not (self.doubled or self.lost or self.missing or self.broken)
+            and not (self.doubled or self.lost or self.missing or self.leftovers or self.broken)
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -84,6 +85,12 @@ def check(system: System, driver: Driver, fault: str, objects: set[str], files: 
     ledger.missing = len(theirs - objects)
     ledger.orphans = len((objects | files) - named)
     return ledger
+
+
+def unnamed(system: System, objects: set[str]) -> set[str]:
+    """Objects that no row names."""
+    with system.services.sessions() as session:
+        return objects - _named(session)
 
 
 def stored_files(*folders: Path) -> set[str]:

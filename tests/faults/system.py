@@ -139,7 +139,7 @@ class System:
             for program in self.programs.values():
                 program.end()
             for program in self.programs.values():
-                program.start(self.folder, self._environment())
+                program.start(self.folder, self.environment())
         self.wait_until_at_work()
 
     def wait_until_at_work(self) -> None:
@@ -201,9 +201,11 @@ class System:
             with self._lock:
                 for program in self.programs.values():
                     if program.process is None or program.process.poll() is not None:
-                        program.start(self.folder, self._environment())
+                        program.start(self.folder, self.environment())
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables of all product processes."""
+
         def through(url: str, port: int, proxy: FaultProxy) -> str:
             return url.replace(f":{port}/", f":{proxy.port}/")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.catalogue import SHORT
-from tests.faults.scene import Fault, run_fault
+from tests.faults.scene import Fault, left_after_repair, run_fault
 from tests.faults.system import System, running_system
 
 SCANS = 20
@@ -22,3 +22,7 @@ def test_nothing_is_lost_or_done_twice(system: System, fault: Fault) -> None:
     ledger = run_fault(system, fault, SCANS, is_brief=True)
     assert ledger.accepted == SCANS
     assert ledger.is_kept(), ledger
+
+
+def test_reconciliation_leaves_nothing_that_no_row_names(system: System) -> None:
+    assert left_after_repair(system) == 0
