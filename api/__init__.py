@@ -39,6 +39,7 @@ def create_app(services: Services) -> Flask:
     """The application over these services. Opens no connection."""
     app = make_documented_app()
     app.validation_error_callback = refuse_invalid
+    app.url_map.merge_slashes = False  # else /api//jobs is redirected, to whatever host the request named
     settings = services.settings
     app.config.update(
         MAX_CONTENT_LENGTH=settings.max_content_length,

@@ -162,6 +162,12 @@ def _identify() -> Caller:
     return who
 
 
+def _own_origins() -> tuple[str, str]:
+    """Of our own pages: as this request came, and as browsers see us where a proxy ends TLS."""
+    public = urlsplit(services().settings.public_url)
+    return f"{request.scheme}://{request.host}", f"{public.scheme}://{public.netloc}"
+
+
 def _refuse_foreign_pages() -> None:
     """CSRF defence for cookies: a browser names the page that sends the request; only ours may write.
 
@@ -171,8 +177,6 @@ def _refuse_foreign_pages() -> None:
     site = request.headers.get("Sec-Fetch-Site", "none" if origin is None else "cross-site")
     if origin is None and site in ("none", "same-origin"):
         return
-    if origin is not None:
-        same = urlsplit(origin).netloc == request.host
-        if same or origin in services().settings.cors_origins:
-            return
+    if origin is not None and origin in (*_own_origins(), *services().settings.cors_origins):
+        return
     raise AuthorizationError("This page may not act for the signed-in user.")

@@ -7,11 +7,20 @@ import uuid
 import structlog
 from flask import Flask, Response, g, request
 
+from api.wiring import services
 from shared.logs import get_logger
 
 HEADER = "X-Request-ID"
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"health.health", "health.ready"})
+_YEAR_S = 365 * 24 * 3600
+_SECURITY_HEADERS = {  # a view that needs others sets them itself
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
 
 log = get_logger(__name__)
 
@@ -28,10 +37,10 @@ def register_request_log(app: Flask) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers[HEADER] = g.get("request_id", "")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if services().settings.public_url.startswith("https://"):
+            response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
         if request.endpoint not in _QUIET:
             # The rule, not the path: paths can hold ids and tokens.
             log.info(

@@ -28,7 +28,8 @@ def blueprint_for(store: LocalStore) -> Blueprint:
             max_age=300,
         )
         response.headers["Cache-Control"] = "private, max-age=300"
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        if image_type:
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # the frontend shows it
         return response
 
     return blueprint

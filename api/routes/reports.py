@@ -76,12 +76,14 @@ def download_by_filename(path: FilenamePath) -> ViewResult:
 def report_file(path: FilenamePath, query: FileQuery) -> Response:
     """The PDF itself, as a download."""
     report = _report_named(path.filename, query.report_id)
-    return send_file(
+    response = send_file(
         io.BytesIO(legacy_reports.read(services(), report)),
         mimetype="application/pdf",
         as_attachment=True,
         download_name=path.filename,
     )
+    response.headers["Cache-Control"] = "no-store"  # `send_file` lets browsers keep it
+    return response
 
 
 def _report_named(filename: str, report_id: str | None = None) -> Report:
