@@ -7,7 +7,7 @@ REQUIREMENTS := $(wildcard requirements-*.txt)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs clean test lint format audit bench faults model-card
+.PHONY: help setup demo up down status logs clean test lint format audit bench faults soak model-card
 
 # TORCH_INDEX is remembered in the stamp: leaving it out later keeps what is installed.
 ifneq ($(TORCH_INDEX),)
@@ -73,6 +73,9 @@ format: setup ## rewrite the code in the project's style
 
 bench: setup ## measure the pipeline against the bare model
 	@exec $(BIN)/python -m bench
+
+soak: setup ## mixed work for MINUTES=10 on a stack of its own; fails if something grows or a 5xx appears
+	@exec $(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10)
 
 faults: setup ## break what can break while scans are analysed; FAULTS="words" picks some
 	@exec $(BIN)/python -m tests.faults $(FAULTS)

@@ -18,9 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from bench.pictures import picture_bytes
 from bench.polling import Pollers
 from bench.watching import Watch
 from stack.client import ApiClient
@@ -61,8 +59,7 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
     """Grey noise, each picture different and the same in every run."""
     folder.mkdir()
     for number in range(count):
-        noise = np.random.default_rng(number).integers(0, 256, (side, side), np.uint8)
-        Image.fromarray(noise).save(folder / f"{number:06}.png", compress_level=1)
+        (folder / f"{number:06}.png").write_bytes(picture_bytes(number, side))
 
 
 def measure(stack: Stack, pictures: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,0 +1,14 @@
+"""Grey noise as pictures: each different, and the same in every run."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+
+def picture_bytes(number: int, side: int) -> bytes:
+    """A PNG of grey noise, `side` pixels wide and high, made from `number` alone."""
+    noise = np.random.default_rng(number).integers(0, 256, (side, side), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG", compress_level=1)
+    return file.getvalue()
