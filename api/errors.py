@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, g, jsonify, request
 from pydantic import ValidationError as PydanticError
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from shared.errors import (
@@ -48,6 +48,8 @@ CODE_OF_STATUS = {
 }
 
 log = get_logger(__name__)
+
+READ_ONLY = "25006"  # Postgres' code
 
 
 def register_error_handlers(app: Flask) -> None:
@@ -114,9 +116,14 @@ def _sentence(status: int, error: HTTPException) -> str:
     return error.description or "The request could not be handled."
 
 
+def _is_read_only(error: SQLAlchemyError) -> bool:
+    """Whether Postgres takes no writes for now, as while another machine takes over."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "pgcode", None) == READ_ONLY
+
+
 def _database_error(error: SQLAlchemyError) -> Response:
     log.error("database error", cause=type(error).__name__, exc_info=error)
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) or _is_read_only(error):
         message = "The database does not answer right now. Nothing was changed; try again in a few seconds."
         return _answer(503, message, "SERVICE_UNAVAILABLE")
     return _answer(
