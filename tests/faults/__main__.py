@@ -6,6 +6,7 @@ Exit status 1 if any promise was broken.
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -40,6 +41,7 @@ def main() -> int:
     chosen = [
         fault for fault in FAULTS if not options.words or any(word in fault.name for word in options.words)
     ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended then, too
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     ledgers: list[Ledger] = []
     is_kept = True
