@@ -1,5 +1,6 @@
 """Names, addresses, passwords and tokens stay out of logs, the broker and error bodies."""
 
+import json
 import re
 from pathlib import Path
 
@@ -60,6 +61,10 @@ def test_nothing_that_names_or_opens_leaks(
     for where, text in (("the log", written), ("the broker", broker), ("an error body", "\n".join(bodies))):
         found = [marker for marker in (*MARKERS, *secrets) if marker in text]
         assert found == [], f"in {where}"
+    lines = written.splitlines()
+    ours = [json.loads(line) for line in lines if line.startswith("{")]
+    forged = [record for record in ours if record.get("event") == "forged"]
+    assert forged == [], "a value must not begin a line of its own"
     assert not re.search(r"Traceback|SELECT |INSERT |/work|site-packages", "\n".join(bodies))
 
 
@@ -90,6 +95,9 @@ def _work(http: httpx.Client) -> tuple[list[str], list[str]]:
     send("POST", "/api/admin/patients", content=b'{"name": "Marvin Markerman", ')
     send("GET", "/api/admin/patients/999?name=Marvin Markerman")
     send("GET", "/api/report/file/Marvin Markerman.pdf")
+    send("GET", '/api/jobs/%0A{"event": "forged"}')
+    send("GET", "/api/account", headers={"X-Request-ID": 'x\\n{"event": "forged"}'})
+    send("POST", "/api/admin/login", json={"username": 'x\n{"event": "forged"}', "password": "x"})
     send("POST", "/api/account/password", json={"current_password": "marked password", "new_password": "x"})
     form = {"patient_id": str(made["id"])}
     for content in (picture(), b"no picture"):
