@@ -124,7 +124,11 @@ def _is_read_only(error: SQLAlchemyError) -> bool:
 def _database_error(error: SQLAlchemyError) -> Response:
     log.error("database error", cause=type(error).__name__, exc_info=error)
     if isinstance(error, OperationalError) or _is_read_only(error):
-        message = "The database does not answer right now. Nothing was changed; try again in a few seconds."
+        # Not "nothing was changed": perhaps only the answer to the commit was lost.
+        message = (
+            "The database does not answer right now. Try again in a few seconds; with an Idempotency-Key "
+            "a repeat makes nothing twice."
+        )
         return _answer(503, message, "SERVICE_UNAVAILABLE")
     return _answer(
         500, f"The database refused the request. Quote {g.request_id} to support.", "DATABASE_ERROR"
