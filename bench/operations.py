@@ -5,11 +5,12 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import numpy as np
 
+from bench.crew import Crew
 from bench.pictures import picture_bytes
 
 PATIENCE_S = 60
@@ -54,30 +55,18 @@ class Tally:
             )
 
 
-class Clients:
+class Clients(Crew):
     """Threads that use the API in a mixed way while the block lasts."""
 
     def __init__(
         self, url: str, authorization: str, patients: list[int], number: int, pause_s: float
     ) -> None:
+        super().__init__(number)
         self.tally = Tally()
         self.accepted = 0
         self._url, self._headers = url, {"Authorization": authorization}
         self._patients, self._pause = patients, pause_s
         self._jobs: deque[str] = deque(maxlen=KNOWN)
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._work, args=(seed,)) for seed in range(number)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def _work(self, seed: int) -> None:
         choose = random.Random(seed)  # noqa: S311 - what is asked for is no secret

@@ -1,37 +1,26 @@
 """Clients that ask for random jobs again and again, and how long each answer took."""
 
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import numpy as np
 
+from bench.crew import Crew
 
-class Pollers:
+
+class Pollers(Crew):
     """Threads that poll `GET /api/jobs/{id}` while the block lasts. `ids` may grow meanwhile."""
 
     def __init__(self, url: str, authorization: str, ids: Sequence[str], number: int, pause_s: float) -> None:
+        super().__init__(number)
         self._url, self._headers = url, {"Authorization": authorization}
         self._ids, self._pause = ids, pause_s
         self._milliseconds: list[float] = []
         self._errors: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._poll, args=(seed,)) for seed in range(number)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def count(self) -> int:
         """How many polls were answered so far."""
@@ -51,7 +40,7 @@ class Pollers:
             "errors": dict(self._errors),
         }
 
-    def _poll(self, seed: int) -> None:
+    def _work(self, seed: int) -> None:
         choose = random.Random(seed)  # noqa: S311 - which jobs are asked for is no secret
         with httpx.Client(base_url=self._url, headers=self._headers, timeout=60, trust_env=False) as http:
             while not self._stop.wait(self._pause):

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, literal_column, select
 from sqlalchemy.orm import Session
 
 from shared.models import AuditEvent
 
 CLI = "cli"
-SYSTEM = "system"
 ANONYMOUS = "anonymous"
 NO_HASH = "0" * 64
 VERIFIED_AT_ONCE = 5000
@@ -107,8 +106,3 @@ def _rows_with_computed_hash(session: Session) -> Iterator[Any]:
             return
         yield from rows
         after = rows[-1].id
-
-
-def count(session: Session) -> int:
-    """Rows of the trail."""
-    return session.execute(select(func.count()).select_from(AuditEvent)).scalar_one()
