@@ -26,7 +26,7 @@ class AuditEvent(Base):
         BigInteger, primary_key=True, autoincrement=False, server_default=FetchedValue()
     )
     at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
-    actor: Mapped[str] = mapped_column(String(60))  # "admin:1", "patient:7", "anonymous", "system", "cli"
+    actor: Mapped[str] = mapped_column(String(60))  # "admin:1", "patient:7", "anonymous", "cli"
     action: Mapped[str] = mapped_column(String(60))  # "scan.uploaded"
     subject: Mapped[str] = mapped_column(String(120))  # "patient:7"
     request_id: Mapped[str | None] = mapped_column(String(64))
