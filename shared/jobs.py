@@ -36,10 +36,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why, and in which stage, an attempt ended without a result.
-
-    `retry`: the cause may pass, so another attempt makes sense.
-    """
+    """Why, and in which stage, an attempt ended without a result. `retry`: the cause may pass."""
 
     claim: Claim
     code: str
@@ -51,18 +48,34 @@ class Failure:
 def claim(
     session: Session, kind: JobKind, owner: str, limit: int, lease_seconds: float, bulk_first: bool = False
 ) -> list[Claim]:
-    """Take up to `limit` due jobs, oldest first, skipping rows that another worker is taking.
+    """Take a suspect if one is due, up to `limit` others if not: for a worker that has nothing in flight."""
+    suspects = claim_suspect(session, kind, owner, lease_seconds)
+    return suspects or claim_fresh(session, kind, owner, limit, lease_seconds, bulk_first)
 
-    A job whose last attempt ended in a crash is taken alone: if it is what kills workers, it must not use
-    up its neighbours' attempts. Interactive jobs come first unless `bulk_first`.
+
+def claim_suspect(session: Session, kind: JobKind, owner: str, lease_seconds: float) -> list[Claim]:
+    """Take the oldest due job whose last attempt ended in a crash: it may be what kills workers.
+
+    Whoever takes it has nothing else in flight: what crashes beside it would use up its own attempts.
     """
-    ids = _due_ids(session, kind, limit=1, only=Job.crash_count > 0)
-    if not ids:
-        first, second = (Lane.BULK, Lane.INTERACTIVE) if bulk_first else (Lane.INTERACTIVE, Lane.BULK)
-        ids = _due_ids(session, kind, limit, only=and_(Job.lane == first, Job.crash_count == 0))
-        if len(ids) < limit:
-            only = and_(Job.lane == second, Job.crash_count == 0)
-            ids += _due_ids(session, kind, limit - len(ids), only)
+    return _claim(session, _due_ids(session, kind, limit=1, only=Job.crash_count > 0), owner, lease_seconds)
+
+
+def claim_fresh(
+    session: Session, kind: JobKind, owner: str, limit: int, lease_seconds: float, bulk_first: bool = False
+) -> list[Claim]:
+    """Take up to `limit` due jobs that never crashed, oldest first, skipping rows that others are taking.
+
+    Interactive jobs come first unless `bulk_first`.
+    """
+    first, second = (Lane.BULK, Lane.INTERACTIVE) if bulk_first else (Lane.INTERACTIVE, Lane.BULK)
+    ids = _due_ids(session, kind, limit, only=and_(Job.lane == first, Job.crash_count == 0))
+    if rest := limit - len(ids):
+        ids += _due_ids(session, kind, rest, only=and_(Job.lane == second, Job.crash_count == 0))
+    return _claim(session, ids, owner, lease_seconds)
+
+
+def _claim(session: Session, ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) -> list[Claim]:
     if not ids:
         return []
     rows = session.execute(

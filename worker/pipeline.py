@@ -1,7 +1,8 @@
 """The path of a batch: claim -> fetch -> decode -> predict -> draw -> store -> record.
 
 While the model runs on one batch, threads prepare the next one and finish the previous one, so the device
-does not wait for a disk or a network. At most two batches are in flight beside the one on the device.
+does not wait for a disk or a network. At most two batches are in flight beside the one on the device; a job
+whose last attempt ended in a crash goes the whole path alone.
 """
 
 import threading
@@ -11,42 +12,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-
 from shared import job_queries, jobs, results
 from shared.errors import BrainScanError, ModelPredictionError
 from shared.failpoints import failpoint
-from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
-from shared.models import JobKind, Lane, Scan, Stage
-from shared.originals import read_original
+from shared.models import JobKind, Lane, Stage
 from shared.results import Finding, Rejected, ScanResult
 from shared.services import Services
 from worker.analysis import Model, Prediction, predict_each
-from worker.leases import LeaseKeeper, process_name
+from worker.batch_source import BatchSource, PreparedBatch
+from worker.leases import LeaseKeeper
 from worker.memory import BatchLimit
 from worker.picture_check import rejection_of
-from worker.preprocessing import prepare
-from worker.slices import Drawn, PictureFile, Slice, draw_finding, failure_of, original_file, stored
+from worker.slices import Drawn, PictureFile, Slice, draw_finding, failure_of, stored
 from worker.staging import StagingCleaner
 
-BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
-
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
-    """What one claim brought: slices for the model, and scans that failed before it."""
-
-    slices: Sequence[Slice]
-    failures: Sequence[Failure]
-    began: float  # time.perf_counter() at the claim
-
-    @property
-    def claims(self) -> list[Claim]:
-        return [item.claim for item in self.slices] + [item.claim for item in self.failures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +54,17 @@ class ScanPipeline:
         self._services = services
         self._settings = services.settings
         self._loaded = loaded
-        self._owner = process_name()
         self._stopping = stopping or threading.Event()
         self._limit = BatchLimit(self._settings.batch_size)
         self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")
         self._pictures = ThreadPoolExecutor(self._settings.io_threads, "picture")
+        self._source = BatchSource(
+            services, loaded.input_size, self._leases, self._limit, self._pictures, self._stopping
+        )
         self._uploads = ThreadPoolExecutor(self._settings.io_threads, "upload")
         self._staging = StagingCleaner(services)
-        self._claimed_batches = 0
 
     def close(self) -> None:
         """End the threads."""
@@ -101,73 +84,34 @@ class ScanPipeline:
         deadline = time.monotonic() + self._settings.drain_seconds
         ended = 0
         finishing: Future[int] | None = None
-        preparing: Future[PreparedBatch | None] | None = self._stages.submit(self._prepare)
+        preparing: Future[PreparedBatch | None] | None = self._stages.submit(self._source.next_batch)
         try:
-            while preparing is not None and (batch := preparing.result()) is not None:
+            while preparing is not None:
+                batch = preparing.result()
                 is_over = self._stopping.is_set() or time.monotonic() > deadline
-                preparing = None if is_over else self._stages.submit(self._prepare)
-                if self._stopping.is_set():
+                overlaps = batch is not None and not batch.is_suspect and not is_over
+                preparing = self._stages.submit(self._source.next_batch) if overlaps else None
+                if batch is not None and self._stopping.is_set():
                     self._give_back(batch.claims)
-                    continue
-                inputs = [item.model_input.pixels for item in batch.slices]
-                predictions = predict_each(self._loaded.model, inputs, self._limit)
-                self._leases.progress()
-                failpoint("predicted")
-                if finishing is not None:
+                elif batch is not None:
+                    inputs = [item.model_input.pixels for item in batch.slices]
+                    predictions = predict_each(self._loaded.model, inputs, self._limit)
+                    self._leases.progress()
+                    failpoint("predicted")
+                    if finishing is not None:
+                        ended += finishing.result()
+                    finishing = self._stages.submit(self._finish, batch, predictions)
+                if finishing is not None and not overlaps:
                     ended += finishing.result()
-                finishing = self._stages.submit(self._finish, batch, predictions)
-            if finishing is not None:
-                ended += finishing.result()
+                    finishing = None
+                    # Nothing is in flight now: a suspect that was passed over can be taken.
+                    preparing = None if is_over else self._stages.submit(self._source.next_batch)
         finally:
             self._settle([future for future in (preparing, finishing) if future is not None])
             self._staging.settle()
-        if preparing is None or self._stopping.is_set():
+        if is_over:
             self._wake_next()
         return ended
-
-    def _prepare(self) -> PreparedBatch | None:
-        """Claim, fetch and decode the next batch; None when nothing is due or nothing more is to be taken."""
-        if self._stopping.is_set():
-            return None
-        began = time.perf_counter()
-        bulk_first = self._claimed_batches % BULK_EVERY == BULK_EVERY - 1
-        with self._services.sessions.begin() as session:
-            lease = self._settings.lease_seconds
-            claims = jobs.claim(session, JobKind.SCAN, self._owner, self._limit.now, lease, bulk_first)
-            query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged)
-            rows = (
-                session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
-                if claims
-                else []
-            )
-        if not claims:
-            return None
-        self._claimed_batches += 1
-        self._leases.hold(claims)
-        failpoint("claimed")
-        found = {row.id: (row.scan_id, row.original_path, row.is_staged) for row in rows}
-        loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
-        return PreparedBatch(
-            slices=[item for item in loaded if isinstance(item, Slice)],
-            failures=[item for item in loaded if isinstance(item, Failure)],
-            began=began,
-        )
-
-    def _load(self, claim: Claim, scan_id: str, key: str, is_staged: bool) -> Slice | Failure:
-        stage = Stage.FETCH
-        try:
-            data = read_original(self._services, key, is_staged)
-            failpoint("fetched")
-            stage = Stage.DECODE
-            picture = read_grey(data, self._settings.image_limits)
-            failpoint("decoded", picture.size)
-            prepared = prepare(picture, self._loaded.input_size)
-            staged = original_file(key, data) if is_staged else None
-            loaded = Slice(claim, scan_id, picture, prepared, staged)
-        except BrainScanError as error:
-            return failure_of(claim, error, stage)
-        self._leases.progress()
-        return loaded
 
     def _finish(self, batch: PreparedBatch, predictions: Sequence[Prediction | ModelPredictionError]) -> int:
         """Draw, store and record a predicted batch. Returns how many scans ended."""

@@ -30,7 +30,7 @@ class WorkerProcess:
     """The collaborators of this process' tasks."""
 
     def __init__(self, settings: Settings) -> None:
-        self.services = build_services(settings)
+        self.services = build_services(settings, f"worker-{settings.worker_role}")
         self._stopping = threading.Event()
         listen(self._stopping)
         self._parts: dict[JobKind, ScanPipeline | ReportRenderer | MailSender] = {}

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     configure_logging("WARNING")
     try:
-        services = build_services(load_settings())
+        services = build_services(load_settings(), "replay")
         answer = replay(services, options.scan_id)
     except (BrainScanError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
