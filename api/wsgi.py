@@ -14,4 +14,4 @@ except SettingsError as error:
     sys.exit(str(error))
 configure_logging(settings.log_level)
 failpoints.arm(settings.fail_at)
-app = create_app(build_services(settings))
+app = create_app(build_services(settings, "api"))

@@ -1,5 +1,6 @@
 """Engine and sessions."""
 
+import select
 import time
 from typing import Any
 
@@ -12,10 +13,15 @@ from shared.settings import Settings
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
 RESTED_S = 1.0  # a connection that was used more lately is not tried out before its next use
+PRODUCT = "brain-scans"
 
 
-def make_engine(settings: Settings) -> Engine:
-    """A pooled engine that survives a restart of Postgres and never waits for ever."""
+def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
+    """A pooled engine that never waits for ever. `name` says in `pg_stat_activity` whose its connections are.
+
+    A restart of Postgres fails what is under way at that moment and what needs a connection while nothing
+    answers. Once Postgres answers again nothing fails because of it: see `_try_out_connections`.
+    """
     engine = create_engine(
         settings.sqlalchemy_url,
         pool_size=settings.db_pool_size,
@@ -25,15 +31,21 @@ def make_engine(settings: Settings) -> Engine:
         hide_parameters=True,  # statements in error texts must not carry patient data
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
+            "fallback_application_name": name,  # DATABASE_URL may give another one
             "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
         },
     )
-    _try_out_rested_connections(engine)
+    _try_out_connections(engine)
     return engine
 
 
-def _try_out_rested_connections(engine: Engine) -> None:
-    """Like `pool_pre_ping`, which asks before every use: three questions in each poll of a job."""
+def _try_out_connections(engine: Engine) -> None:
+    """Like `pool_pre_ping`, which asks before every use: three questions in each poll of a job.
+
+    Here Postgres is asked only where there is a reason: the connection has rested, so that it may have been
+    lost without a word, or something has come in on it that nobody asked for, as when its server has ended
+    (looking costs a system call and no answer). One dead connection condemns all that are as old.
+    """
 
     @event.listens_for(engine, "checkin")
     def note_time(_: Any, record: Any) -> None:
@@ -42,12 +54,21 @@ def _try_out_rested_connections(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def try_out(connection: Any, record: Any, _: Any) -> None:
         used_at = record.info.get("used_at")
-        if used_at is None or time.monotonic() - used_at < RESTED_S:
+        if used_at is None:  # made just now
+            return
+        if time.monotonic() - used_at < RESTED_S and not _has_news(connection):
             return
         try:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError from error  # those beside it are as old: all are made anew
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether bytes or an end wait to be read: none come on an idle connection while its server lives."""
+    poll = select.poll()  # `select.select` takes no file number above 1023
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

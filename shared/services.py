@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.database import make_engine, make_sessions
+from shared.database import PRODUCT, make_engine, make_sessions
 from shared.queue import Queue, make_queue
 from shared.settings import Settings
 from shared.storage import ObjectStore
@@ -23,12 +23,15 @@ class Services:
     staging: ObjectStore | None = None  # where uploads wait for the image store; None: they do not
 
 
-def build_services(settings: Settings) -> Services:
-    """Build the collaborators that the settings choose. Opens no connection yet."""
+def build_services(settings: Settings, name: str = PRODUCT) -> Services:
+    """Build the collaborators that the settings choose. Opens no connection yet.
+
+    `name` says in `pg_stat_activity` whose the connections to Postgres are.
+    """
     stores = choose_stores(settings)
     return Services(
         settings=settings,
-        sessions=make_sessions(make_engine(settings)),
+        sessions=make_sessions(make_engine(settings, name)),
         images=stores.images,
         reports=stores.reports,
         queue=make_queue(settings),

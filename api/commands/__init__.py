@@ -9,6 +9,8 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
+CONNECTION_NAME = "cli"  # whose connections these are, in pg_stat_activity
+
 Command: TypeAlias = Callable[[Settings, argparse.Namespace], int | None]
 
 

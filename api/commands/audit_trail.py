@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands import add_command
+from api.commands import CONNECTION_NAME, add_command
 from shared import audit
 from shared.services import build_services
 from shared.settings import Settings
@@ -26,7 +26,7 @@ def register(commands: "Commands") -> None:
 
 
 def _verify(settings: Settings, options: argparse.Namespace) -> int:
-    with build_services(settings).sessions() as session:
+    with build_services(settings, CONNECTION_NAME).sessions() as session:
         verdict = audit.verify(session, options.head)
     if verdict.broken_at is not None:
         sys.stdout.write(f"BROKEN at row {verdict.broken_at}: {verdict.reason}\n")

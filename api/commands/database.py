@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands import add_command
+from api.commands import CONNECTION_NAME, add_command
 from shared.database import make_engine
 from shared.migrations import upgrade
 from shared.settings import Settings
@@ -18,5 +18,5 @@ def register(commands: "Commands") -> None:
 
 
 def _migrate(settings: Settings, _: argparse.Namespace) -> None:
-    upgrade(make_engine(settings))
+    upgrade(make_engine(settings, CONNECTION_NAME))
     sys.stdout.write("The database schema is up to date.\n")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from api.commands import add_command
+from api.commands import CONNECTION_NAME, add_command
 from shared.reconciliation import Finding, reconcile
 from shared.services import build_services
 from shared.settings import Settings
@@ -64,7 +64,9 @@ def _hours(text: str) -> float:
 
 
 def _reconcile(settings: Settings, options: argparse.Namespace) -> int:
-    findings = reconcile(build_services(settings), options.repair, timedelta(hours=options.older_than))
+    findings = reconcile(
+        build_services(settings, CONNECTION_NAME), options.repair, timedelta(hours=options.older_than)
+    )
     return _print_json(findings, options.repair) if options.json else _print_lines(findings)
 
 

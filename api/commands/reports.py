@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from api.commands import add_command
+from api.commands import CONNECTION_NAME, add_command
 from shared import report_moves
 from shared.errors import ValidationError
 from shared.report_moves import Outcome, Step
@@ -38,7 +38,7 @@ def register(commands: "Commands") -> None:
 def _migrate_reports(settings: Settings, options: argparse.Namespace) -> int:
     if settings.chosen_report_store != "s3":
         raise ValidationError(NOT_S3)
-    services = build_services(settings)
+    services = build_services(settings, CONNECTION_NAME)
     if options.rollback:
         steps = report_moves.restore_all(services)
     else:

@@ -5,7 +5,7 @@ import getpass
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands import add_command
+from api.commands import CONNECTION_NAME, add_command
 from shared import accounts, audit, logins
 from shared.errors import ValidationError
 from shared.logins import DEFAULT_PASSWORD, MIN_PASSWORD_LENGTH, Caller, Role
@@ -44,7 +44,7 @@ def _add_prompt(command: argparse.ArgumentParser) -> None:
 
 def _add_admin(settings: Settings, options: argparse.Namespace) -> None:
     given = _given_password(settings, options)
-    with build_services(settings).sessions.begin() as session:
+    with build_services(settings, CONNECTION_NAME).sessions.begin() as session:
         role = AdminRole(options.role)
         credentials = accounts.add_admin(session, options.username, options.email, given, role)
         admin = accounts.find_admin(session, options.username)
@@ -58,7 +58,7 @@ def _set_password(settings: Settings, options: argparse.Namespace) -> None:
     given = _given_password(settings, options)
     password = given or generate_password()
     hashed = hash_password(password)
-    with build_services(settings).sessions.begin() as session:
+    with build_services(settings, CONNECTION_NAME).sessions.begin() as session:
         caller = _caller(accounts.find_admin(session, options.username))
         logins.set_password(session, caller, hashed, is_generated=given is None)
         logins.sign_out_everywhere(session, caller)
@@ -69,7 +69,7 @@ def _set_password(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _end_logins(settings: Settings, options: argparse.Namespace) -> None:
-    with build_services(settings).sessions.begin() as session:
+    with build_services(settings, CONNECTION_NAME).sessions.begin() as session:
         caller = _caller(accounts.find_admin(session, options.username))
         ended = logins.sign_out_everywhere(session, caller)
         audit.record(session, audit.CLI, "login.ended", str(caller), details={"ended_logins": ended})
@@ -77,7 +77,7 @@ def _end_logins(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _list_admins(settings: Settings, _: argparse.Namespace) -> None:
-    with build_services(settings).sessions() as session:
+    with build_services(settings, CONNECTION_NAME).sessions() as session:
         for admin in accounts.list_admins(session):
             sys.stdout.write(f"{admin.username}\t{admin.role}\t{admin.email or ''}\n")
 

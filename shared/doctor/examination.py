@@ -16,7 +16,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     Raises `SettingsError` if the settings do not even say where the database is.
     """
     try:
-        engine = make_engine(settings)
+        engine = make_engine(settings, "doctor")
     except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError(
             "DATABASE_URL: must look like postgresql://user:password@host:5432/name"
