@@ -24,6 +24,7 @@ from shared.secrets_at_rest import decrypt, encrypt
 from shared.settings import Settings
 
 SECRET_HOURS = 24.0
+MIN_ATTEMPTS = 20  # more than an hour with the default pauses: greylists and restarts of mail servers pass
 CONFIGURATION_PROBLEMS = frozenset(
     error.code for error in (MailLoginError, MailTlsError, MailUnreachableError, MailSenderError)
 )
@@ -96,6 +97,11 @@ def last_problem(session: Session) -> str | None:
         .limit(1)
     )
     return code if code in CONFIGURATION_PROBLEMS else None
+
+
+def max_attempts(settings: Settings) -> int:
+    """How often a mail is tried before it fails for good, whether its attempts fail or crash."""
+    return max(settings.max_attempts, MIN_ATTEMPTS)
 
 
 def load_for_sending(session: Session, claim: Claim) -> Mail:

@@ -25,7 +25,11 @@ def sweep(services: Services) -> None:
     with services.sessions.begin() as session:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
             return
-        expired = jobs.expire_leases(session, settings.max_attempts, settings.retry_seconds)
+        bounds = dict.fromkeys(JobKind, settings.max_attempts) | {JobKind.MAIL: mails.max_attempts(settings)}
+        expired = sum(
+            jobs.expire_leases(session, bound, settings.retry_seconds, [kind])
+            for kind, bound in bounds.items()
+        )
         heartbeat.forget_silent(session)
         mails.forget_secrets(session)
         idempotency.forget_old(session, settings.idempotency_days)

@@ -18,8 +18,6 @@ from shared.models import JobKind, Stage
 from shared.services import Services
 from worker.one_by_one import OneByOne
 
-MIN_ATTEMPTS = 20  # more than an hour with the default pauses: greylists and restarts of mail servers pass
-
 log = get_logger(__name__)
 
 
@@ -42,7 +40,7 @@ class MailSender(OneByOne):
         self._rests_until = 0.0
 
     def max_attempts(self) -> int:
-        return max(super().max_attempts(), MIN_ATTEMPTS)
+        return mails.max_attempts(self.services.settings)
 
     def may_go_on(self) -> bool:
         return time.monotonic() >= self._rests_until

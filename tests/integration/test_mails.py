@@ -361,6 +361,23 @@ def test_a_sender_that_lost_its_claim_records_nothing(with_mail: Services, patie
     assert mail_of(with_mail, job_id).sent_at is None
 
 
+def test_a_mail_whose_sender_crashes_is_tried_as_often_as_any_mail(
+    with_mail: Services, patient: Patient
+) -> None:
+    job_id = queue_mail(with_mail, patient)
+    impatient = replace(with_mail, settings=with_mail.settings.model_copy(update={"max_attempts": 1}))
+
+    def crash() -> Job:
+        with impatient.sessions.begin() as session:
+            assert jobs.claim(session, JobKind.MAIL, "a worker that dies", 1, lease_seconds=-1)
+        sweep(impatient)
+        return job_of(impatient, job_id)
+
+    crashed = [crash() for _ in range(mails.MIN_ATTEMPTS)]
+    assert {job.status for job in crashed[:-1]} == {JobStatus.QUEUED}
+    assert (crashed[-1].status, crashed[-1].error_code) == (JobStatus.FAILED, "WORKER_LOST")
+
+
 def test_a_forgotten_mail_wakes_a_worker(
     with_mail: Services, patient: Patient, queue: RecordingQueue
 ) -> None:
