@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import jsonify
+from sqlalchemy.orm import Session
 
 from api.acts import note
 from api.presenters import Json, report_json
@@ -54,8 +55,7 @@ def accept(order: Order) -> ViewResult:
     failpoint("uploads-stored")
     try:
         registered, report, body = _register(order, outcomes, originals)
-    except (ConflictError, NotFoundError) as error:  # certain to be rolled back: no row names the originals
-        discard(originals)
+    except (ConflictError, NotFoundError) as error:
         return _finish(order.request.of_twin(error), order)
     failpoint("rows-committed")
     queue = services().queue
@@ -82,19 +82,35 @@ def _refuse_if_closed(batch_id: uuid.UUID) -> None:
 def _register(
     order: Order, outcomes: Sequence[Outcome], originals: Sequence[StoredOriginal]
 ) -> tuple[Registered, Job | None, Json]:
-    """Everything in one transaction: rows, the remembered answer, the audit trail."""
-    with services().sessions.begin() as session:
-        batch = batches.lock_open(session, order.batch_id) if order.batch_id else None
-        registered = scans.register(session, originals, batch, order.is_public)
-        report = None
-        if order.report_for is not None:
-            names = [original.scan_id for original in originals]
-            report = reports.request_report(session, order.report_for, names)
-        body = _accepted_body(order, outcomes, registered, report)
-        order.request.remember(session, body)
-        patients = sorted({original.patient_id for original in originals})
-        subject = f"patient:{patients[0]}" if len(patients) == 1 else f"batch:{registered.batch_id}"
-        note(session, "scan.uploaded", subject, batch=str(registered.batch_id), scans=len(originals))
+    """Everything in one transaction: rows, the remembered answer, the audit trail.
+
+    When it ends before its commit, no row will ever name the originals: they are discarded.
+    """
+    is_rolled_back = True
+    try:
+        with services().sessions.begin() as session:
+            made = _add_rows(session, order, outcomes, originals)
+            is_rolled_back = False  # from here on the commit may count, even if its answer never comes
+        return made
+    finally:
+        if is_rolled_back:
+            discard(originals)
+
+
+def _add_rows(
+    session: Session, order: Order, outcomes: Sequence[Outcome], originals: Sequence[StoredOriginal]
+) -> tuple[Registered, Job | None, Json]:
+    batch = batches.lock_open(session, order.batch_id) if order.batch_id else None
+    registered = scans.register(session, originals, batch, order.is_public)
+    report = None
+    if order.report_for is not None:
+        names = [original.scan_id for original in originals]
+        report = reports.request_report(session, order.report_for, names)
+    body = _accepted_body(order, outcomes, registered, report)
+    order.request.remember(session, body)
+    patients = sorted({original.patient_id for original in originals})
+    subject = f"patient:{patients[0]}" if len(patients) == 1 else f"batch:{registered.batch_id}"
+    note(session, "scan.uploaded", subject, batch=str(registered.batch_id), scans=len(originals))
     return registered, report, body
 
 
