@@ -23,6 +23,15 @@ def beat(session: Session, name: str, role: str, device: str, model: str | None)
     )
 
 
+def is_alive(session: Session, host: str) -> bool:
+    """Whether a worker process of this host was seen lately."""
+    cutoff = func.now() - timedelta(seconds=SILENT_AFTER_S)
+    query = select(Worker.name).where(
+        Worker.name.contains(f"@{host}:", autoescape=True), Worker.last_seen_at > cutoff
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
 def forget_silent(session: Session) -> None:
     """Remove rows of processes that ended long ago."""
     session.execute(delete(Worker).where(Worker.last_seen_at < func.now() - timedelta(hours=FORGET_AFTER_H)))
