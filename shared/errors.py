@@ -102,6 +102,12 @@ class StoreRefusedError(StorageError):
     retryable = False
 
 
+class OriginalChangedError(BrainScanError):
+    """A store gives other bytes for an original than were uploaded; trying again will not help."""
+
+    code = "ORIGINAL_CHANGED"
+
+
 class ModelFileError(BrainScanError):
     """Weights or manifest are missing, damaged or do not belong together; the worker must not start."""
 
@@ -172,3 +178,7 @@ class MailDeferredError(MailError):
 
     code = "MAIL_DEFERRED"
     retryable = True
+
+
+class BackupError(BrainScanError):
+    """A backup cannot be written where it was to be, or is not whole."""

@@ -1,15 +1,25 @@
 """Where a scan's original is: in the staging store until its analysis is recorded, then among the images.
 
+What a store gives back is held against the hash that was recorded at the upload, so that nothing is analysed
+or reported under a scan's name but the file that was sent.
+
 `scans.original_path` is its key in both. In rows taken over from the replaced system it may be a whole
 address, which is linked to and never fetched.
 """
 
-from shared.errors import ObjectNotFoundError, StoreRefusedError
+import hashlib
+from pathlib import PurePosixPath
+
+from shared.errors import ObjectNotFoundError, OriginalChangedError, StoreRefusedError
+from shared.logs import get_logger
 from shared.models import Scan
 from shared.services import Services
 from shared.storage import ObjectStore
 
 ADDRESSES = ("https://", "http://")
+READS = 2  # a disk, a network or a cache may have spoiled the first; what is stored changes no more
+
+log = get_logger(__name__)
 
 
 def original_store(services: Services, is_staged: bool) -> ObjectStore:
@@ -23,8 +33,23 @@ def original_store(services: Services, is_staged: bool) -> ObjectStore:
     return services.staging
 
 
-def read_original(services: Services, key: str, is_staged: bool) -> bytes:
-    """The original as it was uploaded. Raises what the stores raise."""
+def read_original(services: Services, key: str, is_staged: bool, sha256: str | None) -> bytes:
+    """The original as it was uploaded. `sha256`: the row's, which is empty where nobody recorded it.
+
+    Raises `OriginalChangedError` if the store has other bytes, and what the stores raise.
+    """
+    for _ in range(READS):
+        data = _read(services, key, is_staged)
+        if not sha256 or hashlib.sha256(data).hexdigest() == sha256:
+            return data
+        log.error("original is not what was uploaded", key=key, bytes=len(data), sha256=sha256)
+    raise OriginalChangedError(
+        f"The stored original of scan {PurePosixPath(key).stem} is not the file that was uploaded: somebody "
+        "replaced it, or it is damaged. Restore it from a backup and retry, or upload the scan again."
+    )
+
+
+def _read(services: Services, key: str, is_staged: bool) -> bytes:
     try:
         return original_store(services, is_staged).get(key)
     except ObjectNotFoundError:

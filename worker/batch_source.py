@@ -69,7 +69,7 @@ class BatchSource:
         began = time.perf_counter()
         with self._services.sessions.begin() as session:
             claims, is_suspect = self._claim(session)
-            query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged)
+            query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged, Scan.sha256)
             rows = (
                 session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
                 if claims
@@ -80,7 +80,7 @@ class BatchSource:
         self._claimed_batches += 1
         self._leases.hold(claims)
         failpoint("claimed")
-        found = {row.id: (row.scan_id, row.original_path, row.is_staged) for row in rows}
+        found = {row.id: (row.scan_id, row.original_path, row.is_staged, row.sha256) for row in rows}
         loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
         return PreparedBatch(
             slices=[item for item in loaded if isinstance(item, Slice)],
@@ -100,10 +100,12 @@ class BatchSource:
         fresh = jobs.claim_fresh(session, JobKind.SCAN, self._owner, self._limit.now, lease, bulk_first)
         return fresh, False
 
-    def _load(self, claim: Claim, scan_id: str, key: str, is_staged: bool) -> Slice | Failure:
+    def _load(
+        self, claim: Claim, scan_id: str, key: str, is_staged: bool, sha256: str | None
+    ) -> Slice | Failure:
         stage = Stage.FETCH
         try:
-            data = read_original(self._services, key, is_staged)
+            data = read_original(self._services, key, is_staged, sha256)
             failpoint("fetched")
             stage = Stage.DECODE
             picture = read_grey(data, self._settings.image_limits)

@@ -79,6 +79,7 @@ def _scan_facts(
 ) -> ScanFacts:
     model = _model_facts(scan)
     images = services.images
+    original = partial(read_original, services, scan.original_path, scan.is_staged, scan.sha256)
     return ScanFacts(
         scan_id=scan.scan_id,
         filename=scan.original_filename,
@@ -90,7 +91,7 @@ def _scan_facts(
         tumor_type=scan.tumor_type,
         review=scan.review,
         is_heat_outside_head=OUTSIDE_HEAD in (scan.explanation or {}).get("flags", []),
-        original=_picture(partial(read_original, services, scan.original_path, scan.is_staged), on_picture),
+        original=_picture(original, on_picture),
         heatmap=_picture(partial(images.get, scan.heatmap_path) if scan.heatmap_path else bytes, on_picture),
         overlay=_picture(partial(images.get, scan.overlay_path) if scan.overlay_path else bytes, on_picture),
         model=None if model == newest else model,

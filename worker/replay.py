@@ -72,7 +72,8 @@ def replay(services: Services, scan_id: str) -> Json:
     if scan.model is None:
         raise ValidationError(f"Scan {scan_id} has no result yet.")
     settings = services.settings
-    picture = read_grey(read_original(services, scan.original_path, scan.is_staged), settings.image_limits)
+    original = read_original(services, scan.original_path, scan.is_staged, scan.sha256)
+    picture = read_grey(original, settings.image_limits)
     then = scan.model
     predictor = load_model(settings.model_folder, settings.device, str(then.get("engine", "auto")))
     here = {name: getattr(predictor.manifest, name) for name in _MUST_MATCH}

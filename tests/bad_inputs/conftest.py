@@ -8,5 +8,6 @@ from tests.integration.conftest import (  # noqa: F401
     patient_id,
     pipeline,
     queue,
+    renderer,
     services,
 )

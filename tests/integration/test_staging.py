@@ -71,7 +71,7 @@ def test_the_analysis_takes_an_original_to_the_image_store(
     assert services.staging.exists(waiting.original_path)
     assert not services.images.exists(waiting.original_path)
     assert original_link(services, waiting).startswith("/api/files/staging/")
-    assert read_original(services, waiting.original_path, is_staged=True) == picture()
+    assert read_original(services, waiting.original_path, is_staged=True, sha256=waiting.sha256) == picture()
     assert pipeline.drain() == 1
     scan = only_scan(services)
     assert not scan.is_staged
@@ -87,13 +87,14 @@ def test_a_reader_of_a_row_that_has_just_changed_finds_the_original(
     admin: FlaskClient, patient_id: int, services: Services, pipeline: ScanPipeline
 ) -> None:
     upload(admin, patient_id, picture())
-    key = only_scan(services).original_path
+    scan = only_scan(services)
+    key = scan.original_path
     pipeline.drain()
-    assert read_original(services, key, is_staged=True) == picture()
+    assert read_original(services, key, is_staged=True, sha256=scan.sha256) == picture()
     services.images.delete(key)
     for is_staged in (True, False):
         with pytest.raises(ObjectNotFoundError):
-            read_original(services, key, is_staged)
+            read_original(services, key, is_staged, scan.sha256)
 
 
 def test_a_rejected_picture_is_taken_along_too(
@@ -200,7 +201,7 @@ def test_an_address_of_the_replaced_system_is_its_own_link(services: Services) -
     scan = Scan(original_path="https://pictures.example.org/1.png", is_staged=False)
     assert original_link(services, scan) == "https://pictures.example.org/1.png"
     with pytest.raises(ObjectNotFoundError):
-        read_original(services, scan.original_path, is_staged=False)
+        read_original(services, scan.original_path, is_staged=False, sha256=None)
 
 
 class MeetingStore(LocalStore):
