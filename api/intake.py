@@ -25,6 +25,7 @@ from shared.errors import (
 )
 from shared.failpoints import failpoint
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
+from shared.queue import hints
 from shared.scans import Registered, StoredOriginal
 
 
@@ -59,9 +60,9 @@ def accept(order: Order) -> ViewResult:
         return _finish(order.request.of_twin(error), order)
     failpoint("rows-committed")
     queue = services().queue
-    queue.wake(JobKind.SCAN, registered.lane, [job.id for job in registered.jobs])
+    queue.wake(JobKind.SCAN, registered.lane, hints(registered.jobs))
     if report is not None:
-        queue.wake(JobKind.REPORT, report.lane, [report.id])
+        queue.wake(JobKind.REPORT, report.lane, hints([report]))
     return _finish(body, order)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from shared.jobs import is_ready
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Report, Scan
+from shared.queue import Hint
 
 PACE_SECONDS = 60.0
 
@@ -95,17 +96,14 @@ def page(
     return list(session.scalars(query.limit(limit) if limit is not None else query))
 
 
-def waiting_ids(
-    session: Session, kind: JobKind, lane: Lane, older_than_seconds: float, limit: int
-) -> list[uuid.UUID]:
+def waiting(session: Session, kind: JobKind, lane: Lane, older_than_seconds: float, limit: int) -> list[Hint]:
     """The oldest jobs that could run but have waited for a while: perhaps their wake-up was lost."""
     cutoff = func.now() - timedelta(seconds=older_than_seconds)
-    return list(
-        session.scalars(
-            select(Job.id)
-            .where(Job.kind == kind, Job.lane == lane, Job.status == JobStatus.QUEUED)
-            .where(Job.run_after <= cutoff, is_ready())
-            .order_by(Job.position)
-            .limit(limit)
-        )
+    query = (
+        select(Job.id, Job.batch_id)
+        .where(Job.kind == kind, Job.lane == lane, Job.status == JobStatus.QUEUED)
+        .where(Job.run_after <= cutoff, is_ready())
+        .order_by(Job.position)
+        .limit(limit)
     )
+    return [Hint(job_id, batch_id) for job_id, batch_id in session.execute(query)]

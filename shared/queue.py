@@ -1,14 +1,14 @@
 """Queue and task names, the Celery application, and the port through which workers are woken.
 
-A message is only a hint that work may be waiting: it carries a job id and nothing else, it may be lost or
-doubled, and the sweeper sends it again. The truth is the job row.
+A message is only a hint that work may be waiting: it carries the ids of a job and of its batch and nothing
+else, it may be lost or doubled, and the sweeper sends it again. The truth is the job row.
 """
 
 import math
 import time
 import uuid
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 from celery import Celery
 from kombu import Queue as KombuQueue
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from shared.logs import get_logger
-from shared.models import JobKind, Lane
+from shared.models import Job, JobKind, Lane
 from shared.settings import Settings
 
 TASK_ANALYSE = "scans.analyse"
@@ -43,11 +43,26 @@ PAUSE_AFTER_FAILURE_S = 5.0
 log = get_logger(__name__)
 
 
+class Hint(NamedTuple):
+    """A job that waits, and the batch that it came with."""
+
+    job_id: uuid.UUID
+    batch_id: uuid.UUID | None = None
+
+    def __str__(self) -> str:
+        """What Flower shows as the arguments of the task."""
+        return f"batch {self.batch_id}, job {self.job_id}" if self.batch_id else f"job {self.job_id}"
+
+
+def hints(jobs: Iterable[Job]) -> list[Hint]:
+    return [Hint(job.id, job.batch_id) for job in jobs]
+
+
 class Queue(Protocol):
     """Wakes workers. Never raises: what could not be sent is sent later by the sweeper."""
 
-    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
-        """Send a hint for each batch that `job_ids` can fill. True if all were accepted."""
+    def wake(self, kind: JobKind, lane: Lane, waiting: Sequence[Hint]) -> bool:
+        """Send a hint for each claim that the `waiting` jobs can fill. True if all were accepted."""
         ...
 
     def waiting_hints(self, kind: JobKind, lane: Lane) -> int:
@@ -109,18 +124,24 @@ class CeleryQueue:
         self._batch_size = batch_size
         self._paused_until = 0.0
 
-    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
+    def wake(self, kind: JobKind, lane: Lane, waiting: Sequence[Hint]) -> bool:
         if time.monotonic() < self._paused_until:
             return False
         if not self.is_up():  # asked first, because Celery's own connection tries for six seconds
-            return self._pause(kind, len(job_ids), "no answer to a ping")
+            return self._pause(kind, len(waiting), "no answer to a ping")
         step = 1 if kind in _QUEUES_OF_ONE else self._batch_size
-        hints = min(math.ceil(len(job_ids) / step), MAX_HINTS)
+        count = min(math.ceil(len(waiting) / step), MAX_HINTS)
         try:
-            for job_id in job_ids[: hints * step : step]:
-                self._app.send_task(_TASKS[kind], args=[str(job_id)], queue=queue_of(kind, lane), retry=False)
+            for hint in waiting[: count * step : step]:
+                self._app.send_task(
+                    _TASKS[kind],
+                    args=[str(hint.job_id)],
+                    argsrepr=str(hint),  # shown only: workers of another version are called as before
+                    queue=queue_of(kind, lane),
+                    retry=False,
+                )
         except (OperationalError, RedisError, OSError) as error:
-            return self._pause(kind, len(job_ids), type(error).__name__)
+            return self._pause(kind, len(waiting), type(error).__name__)
         return True
 
     def _pause(self, kind: JobKind, jobs: int, cause: str) -> bool:

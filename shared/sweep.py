@@ -41,9 +41,9 @@ def sweep(services: Services) -> None:
             (JobKind.MAIL, Lane.INTERACTIVE),
         ):
             limit = HINTS_PER_SWEEP * (settings.batch_size if kind == JobKind.SCAN else 1)
-            forgotten[kind, lane] = job_queries.waiting_ids(session, kind, lane, FORGOTTEN_AFTER_S, limit)
+            forgotten[kind, lane] = job_queries.waiting(session, kind, lane, FORGOTTEN_AFTER_S, limit)
     if expired:
         log.warning("jobs taken from silent workers", jobs=expired)
-    for (kind, lane), job_ids in forgotten.items():
-        if job_ids and services.queue.waiting_hints(kind, lane) < HINTS_PER_SWEEP:
-            services.queue.wake(kind, lane, job_ids)
+    for (kind, lane), waiting in forgotten.items():
+        if waiting and services.queue.waiting_hints(kind, lane) < HINTS_PER_SWEEP:
+            services.queue.wake(kind, lane, waiting)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from shared.errors import ModelPredictionError, StorageError
 from shared.models import JobKind, Lane
+from shared.queue import Hint
 from shared.storage import LocalStore, StoredObject
 
 PROVENANCE = {
@@ -90,9 +91,9 @@ class RecordingQueue:
     workers: dict[JobKind, Callable[[], object]] = field(default_factory=dict)
     sent: list[tuple[JobKind, Lane, list[uuid.UUID]]] = field(default_factory=list)
 
-    def wake(self, kind: JobKind, lane: Lane, job_ids: Sequence[uuid.UUID]) -> bool:
+    def wake(self, kind: JobKind, lane: Lane, waiting: Sequence[Hint]) -> bool:
         if self.up:
-            self.sent.append((kind, lane, list(job_ids)))
+            self.sent.append((kind, lane, [hint.job_id for hint in waiting]))
             if kind in self.workers:
                 self.workers[kind]()
         return self.up

@@ -103,6 +103,6 @@ class OneByOne(ABC):
     def _wake_next(self) -> None:
         for lane in Lane:
             with self.services.sessions() as session:
-                waiting = job_queries.waiting_ids(session, self.kind, lane, 0, 1)
+                waiting = job_queries.waiting(session, self.kind, lane, 0, 1)
             if waiting:
                 self.services.queue.wake(self.kind, lane, waiting)

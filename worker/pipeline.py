@@ -188,6 +188,6 @@ class ScanPipeline:
     def _wake_next(self) -> None:
         with self._services.sessions() as session:
             for lane in Lane:
-                waiting = job_queries.waiting_ids(session, JobKind.SCAN, lane, 0, 1)
+                waiting = job_queries.waiting(session, JobKind.SCAN, lane, 0, 1)
                 if waiting:
                     self._services.queue.wake(JobKind.SCAN, lane, waiting)

@@ -81,6 +81,6 @@ class Turns:
             return
         for kind, drain in self._drains.items():
             with self._services.sessions() as session:
-                waits = any(job_queries.waiting_ids(session, kind, lane, patience, 1) for lane in Lane)
+                waits = any(job_queries.waiting(session, kind, lane, patience, 1) for lane in Lane)
             if waits and (ended := drain.drain()):
                 log.warning("did work that no message had come for", kind=kind, ended=ended)

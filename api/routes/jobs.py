@@ -22,6 +22,7 @@ from api.wiring import services, wiring
 from shared import job_control, job_queries
 from shared.errors import AuthenticationError, ConflictError, NotFoundError
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
+from shared.queue import hints
 
 blueprint = APIBlueprint(
     "jobs", __name__, url_prefix="/api/jobs", abp_tags=[Tag(name="Jobs")], abp_responses=ERRORS
@@ -96,7 +97,7 @@ def retry_job(path: JobPath) -> ViewResult:
     except ConflictError as error:  # perhaps a twin of this request has just had the job run again
         once.of_twin(error)
         return _retried(job_id)
-    services().queue.wake(job.kind, job.lane, [job_id])
+    services().queue.wake(job.kind, job.lane, hints([job]))
     return _retried(job_id)
 
 

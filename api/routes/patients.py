@@ -19,6 +19,7 @@ from shared import accounts, enrolment
 from shared.accounts import PatientFacts
 from shared.enrolment import Enrolled
 from shared.models import JobKind
+from shared.queue import hints
 
 blueprint = APIBlueprint(
     "patients",
@@ -91,6 +92,6 @@ def list_reports(path: PatientPath, query: PageQuery) -> ViewResult:
 
 def _show_once(made: Enrolled) -> Response:
     if made.mail_job is not None:
-        services().queue.wake(JobKind.MAIL, made.mail_job.lane, [made.mail_job.id])
+        services().queue.wake(JobKind.MAIL, made.mail_job.lane, hints([made.mail_job]))
     password = {"password": made.credentials.password, "email_sent": made.is_mail_accepted}
     return jsonify(success=True, data={**patient_json(made.patient), **password})

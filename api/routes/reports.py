@@ -28,6 +28,7 @@ from api.wiring import services
 from shared import job_queries, legacy_reports, reports
 from shared.errors import NotFoundError, RepeatedRequestError, ValidationError
 from shared.models import Job, JobKind, JobStatus, Report
+from shared.queue import hints
 
 blueprint = APIBlueprint(
     "reports", __name__, url_prefix="/api/report", abp_tags=[Tag(name="Reports")], abp_responses=ERRORS
@@ -50,7 +51,7 @@ def generate_report(body: GenerateReportBody) -> ViewResult:
             note(session, "report.requested", f"patient:{body.patient_id}", job=str(job.id))
     except RepeatedRequestError as error:
         return _answer(uuid.UUID(once.of_twin(error)["job_id"]))
-    built.queue.wake(JobKind.REPORT, job.lane, [job.id])
+    built.queue.wake(JobKind.REPORT, job.lane, hints([job]))
     return _answer(job.id)
 
 

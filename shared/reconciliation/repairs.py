@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from shared import job_control, job_events
 from shared.models import Job, JobKind, Lane
+from shared.queue import hints
 from shared.services import Services
 
 WOKEN_AT_ONCE = 100
@@ -53,8 +54,8 @@ class Repairs:
     def wake_workers(self) -> None:
         """Tell workers of what was queued. What is not told, the sweeper finds."""
         for kind, lane in {(job.kind, job.lane) for job in self._queued}:
-            ids = [job.id for job in self._queued if (job.kind, job.lane) == (kind, lane)]
-            self._services.queue.wake(kind, lane, ids)
+            told = hints(job for job in self._queued if (job.kind, job.lane) == (kind, lane))
+            self._services.queue.wake(kind, lane, told)
         self._queued.clear()
 
     def _note(self, job: Job) -> None:

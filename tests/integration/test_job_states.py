@@ -174,8 +174,9 @@ def test_forgotten_jobs_are_found_in_their_order(sessions: Sessions, patient: in
     add(sessions, patient, 3)
     with sessions() as session:
         expected = list(session.scalars(select(Job.id).order_by(Job.position)))
-        assert job_queries.waiting_ids(session, JobKind.SCAN, Lane.INTERACTIVE, 60, 10) == []
-        assert job_queries.waiting_ids(session, JobKind.SCAN, Lane.INTERACTIVE, 0, 2) == expected[:2]
+        assert job_queries.waiting(session, JobKind.SCAN, Lane.INTERACTIVE, 60, 10) == []
+        waiting = job_queries.waiting(session, JobKind.SCAN, Lane.INTERACTIVE, 0, 2)
+        assert [hint.job_id for hint in waiting] == expected[:2]
 
 
 def test_the_ledger_has_one_terminal_line_per_job(sessions: Sessions, patient: int) -> None:

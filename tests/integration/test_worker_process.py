@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from shared import mails
 from shared.models import Job, JobKind, JobStatus, Lane, Patient, Worker
+from shared.queue import hints
 from shared.services import Services
 from shared.settings import Settings
 from stack.ports import LOOPBACK
@@ -144,7 +145,7 @@ def test_a_password_reaches_its_mail_and_neither_the_broker_nor_a_log(
                 session, session.get_one(Patient, patient), secret, services.settings
             )
         assert job is not None
-        services.queue.wake(JobKind.MAIL, Lane.INTERACTIVE, [job.id])
+        services.queue.wake(JobKind.MAIL, Lane.INTERACTIVE, hints([job]))
         kept = everything_kept_in(redis)
         # No server yet: the first attempt fails, and its failure is logged too.
         worker = start_worker(
