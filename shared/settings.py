@@ -1,14 +1,21 @@
 """All settings, in one class. Nothing else in the product reads the environment.
 
-Values come from the environment first, then from `config.env` in the working directory. A missing or wrong
-value is reported by its name, all of them at once (`load_settings`).
+Values come from files of secrets first (`/run/secrets/db_password` is DB_PASSWORD), then from the
+environment, then from `config.env` in the working directory. A missing or wrong value is reported by its
+name, all of them at once (`load_settings`).
 """
 
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.configuration.accounts import AccountSettings
 from shared.configuration.mail import MailSettings
@@ -20,6 +27,24 @@ from shared.configuration.workers import WorkerSettings
 
 class SettingsError(Exception):
     """The configuration is incomplete or wrong; the message lists every variable to mend, a line each."""
+
+
+SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them
+
+
+class SecretFiles(SecretsSettingsSource):
+    """A file for each value, named like its variable. No folder, no file or an empty one: no value."""
+
+    def __call__(self) -> dict[str, Any]:
+        if self.secrets_dir is None or not Path(str(self.secrets_dir)).is_dir():
+            return {}
+        try:
+            return {name: value for name, value in super().__call__().items() if value != ""}
+        except OSError as error:
+            name = Path(str(error.filename)).name.upper()
+            raise SettingsError(
+                f"{name}: {error.filename} cannot be read ({error.strerror}). Let the process' user read it."
+            ) from None
 
 
 class Settings(
@@ -34,7 +59,21 @@ class Settings(
 ):
     """What an operator can choose. Field names in capitals are the names of the environment variables."""
 
-    model_config = SettingsConfigDict(env_file="config.env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file="config.env", secrets_dir=SECRETS, extra="ignore", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Files win: they were given to this process, where config.env may be the example's copy."""
+        assert isinstance(file_secret_settings, SecretsSettingsSource)  # noqa: S101 - for the type checker
+        files = SecretFiles(settings_cls, file_secret_settings.secrets_dir)
+        return init_settings, files, env_settings, dotenv_settings
 
     @model_validator(mode="before")
     @classmethod

@@ -22,7 +22,7 @@ class CloudinaryCredentials(NamedTuple):
 class StorageSettings(BaseModel):
     """The stores of images and reports, and what Cloudinary and S3 need.
 
-    `auto` takes a cloud store that is configured, else (in development only) the local disk.
+    `auto` takes a cloud store that is configured, else the local disk; in production only a chosen folder.
     """
 
     image_store: Literal["auto", "local", "cloudinary", "s3"] = Field(
@@ -113,17 +113,21 @@ class StorageSettings(BaseModel):
 
     def _unchosen(self) -> list[str]:
         problems = []
-        if self.image_store == "auto" and not self.has_cloudinary:
+        if self.image_store == "auto" and not self.has_cloudinary and not self._has_own("image_folder"):
             problems.append(
                 "IMAGE_STORE: set CLOUDINARY_URL (or CLOUDINARY_CLOUD_NAME, CLOUDINARY_API_KEY and "
                 "CLOUDINARY_API_SECRET), or IMAGE_STORE=s3 with AWS_S3_BUCKET, "
                 "or IMAGE_STORE=local to keep pictures in IMAGE_FOLDER"
             )
-        if self.report_store == "auto" and not self.aws_s3_bucket:
+        if self.report_store == "auto" and not self.aws_s3_bucket and not self._has_own("report_folder"):
             problems.append(
                 "REPORT_STORE: set AWS_S3_BUCKET, or REPORT_STORE=local to keep PDFs in REPORT_FOLDER"
             )
         return problems
+
+    def _has_own(self, folder: str) -> bool:
+        """Whether a folder was chosen, as in containers, and is not just where the working directory is."""
+        return bool(getattr(self, folder) != type(self).model_fields[folder].default)
 
     def _incomplete(self) -> list[str]:
         problems = []

@@ -64,6 +64,28 @@ def test_config_env_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyP
     assert (settings.batch_size, settings.io_threads, settings.db_host) == (8, 2, None)
 
 
+def test_a_secret_in_a_file_wins_over_the_environment_and_an_empty_file_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    monkeypatch.setenv("SECRET_KEY", "of the environment")
+    monkeypatch.setenv("SMTP_PASSWORD", "of the environment")
+    (tmp_path / "secret_key").write_text("of the file\n")
+    (tmp_path / "smtp_password").write_text("\n")
+    settings = Settings(_secrets_dir=tmp_path)  # type: ignore[call-arg]
+    assert settings.secret_key.get_secret_value() == "of the file"
+    assert settings.smtp_password is not None
+    assert settings.smtp_password.get_secret_value() == "of the environment"
+
+
+def test_without_a_folder_of_secrets_the_environment_is_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", DATABASE)
+    settings = Settings(_secrets_dir=tmp_path / "none")  # type: ignore[call-arg]
+    assert settings.sqlalchemy_url == "postgresql+psycopg2://user:pass@host/name"
+
+
 def test_the_example_file_names_every_setting_with_its_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -116,6 +138,7 @@ def test_production_refuses_to_choose_a_store_by_itself(monkeypatch: pytest.Monk
         (CLOUDINARY | S3, ("cloudinary", "s3")),
         (S3 | {"IMAGE_STORE": "s3"}, ("s3", "s3")),
         ({"IMAGE_STORE": "local", "REPORT_STORE": "local"}, ("local", "local")),
+        ({"IMAGE_FOLDER": "/data/images", "REPORT_FOLDER": "/data/reports"}, ("local", "local")),
         (CLOUDINARY | {"REPORT_STORE": "local"}, ("cloudinary", "local")),
     ],
 )
