@@ -46,6 +46,12 @@ def register(commands: "Commands") -> None:
         action="store_true",
         help="delete what no row names; have missing pictures and PDFs made again by their jobs",
     )
+    command.add_argument(
+        "--even-if-most-disagrees",
+        action="store_true",
+        help="repair even where most of what rows name is missing, or most of what is stored is unknown: "
+        "without this, such a repair is refused, because it looks like the wrong bucket, folder or database",
+    )
     command.add_argument("--json", action="store_true", help="one JSON object that names everything")
     command.add_argument(
         "--older-than",
@@ -65,7 +71,10 @@ def _hours(text: str) -> float:
 
 def _reconcile(settings: Settings, options: argparse.Namespace) -> int:
     findings = reconcile(
-        build_services(settings, CONNECTION_NAME), options.repair, timedelta(hours=options.older_than)
+        build_services(settings, CONNECTION_NAME),
+        options.repair,
+        timedelta(hours=options.older_than),
+        options.even_if_most_disagrees,
     )
     return _print_json(findings, options.repair) if options.json else _print_lines(findings)
 

@@ -491,7 +491,7 @@ class TestTheCommand:
         count = 400
         for number in range(count):
             services.images.put(f"original/S{number:020X}.png", b"lost", "image/png")
-        arguments = ["reconcile", "--repair", "--older-than", "0"]
+        arguments = ["reconcile", "--repair", "--older-than", "0", "--even-if-most-disagrees"]
         process = subprocess.Popen([sys.executable, "-m", "api.cli", *arguments], cwd=ROOT)
         folder = services.settings.image_folder / "original"
         deadline = time.monotonic() + 60
