@@ -8,6 +8,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from shared.metrics.database import MeasuredPool, count_returns
 from shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 3
@@ -24,6 +25,7 @@ def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
     """
     engine = create_engine(
         settings.sqlalchemy_url,
+        poolclass=MeasuredPool,
         pool_size=settings.db_pool_size,
         max_overflow=settings.db_pool_size,
         pool_timeout=10,
@@ -36,6 +38,7 @@ def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
         },
     )
     _try_out_connections(engine)
+    count_returns(engine, settings.db_pool_size, settings.db_pool_size)
     return engine
 
 

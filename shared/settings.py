@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from shared.configuration.accounts import AccountSettings
 from shared.configuration.mail import MailSettings
+from shared.configuration.monitoring import MonitoringSettings
 from shared.configuration.process import ConnectionSettings, ProcessSettings
 from shared.configuration.requests import RequestSettings
 from shared.configuration.storage import StorageSettings
@@ -55,6 +56,7 @@ class Settings(
     AccountSettings,
     MailSettings,
     WorkerSettings,
+    MonitoringSettings,
     BaseSettings,
 ):
     """What an operator can choose. Field names in capitals are the names of the environment variables."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from shared.metrics.stores import measured
 from shared.settings import Settings
 from shared.storage.contract import ObjectStore
 from shared.storage.local import LocalStore
@@ -40,9 +41,9 @@ def choose_stores(settings: Settings) -> Stores:
     builder = _Builder(settings)
     chosen_staging = settings.staging_store
     return Stores(
-        images=builder.store(IMAGES, settings.chosen_image_store),
-        reports=builder.store(REPORTS, settings.chosen_report_store),
-        staging=None if chosen_staging == "none" else builder.store(STAGING, chosen_staging),
+        images=builder.measured_store(IMAGES, settings.chosen_image_store),
+        reports=builder.measured_store(REPORTS, settings.chosen_report_store),
+        staging=None if chosen_staging == "none" else builder.measured_store(STAGING, chosen_staging),
     )
 
 
@@ -50,6 +51,9 @@ class _Builder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connections = max(MIN_CONNECTIONS, 2 * settings.io_threads)
+
+    def measured_store(self, role: str, vendor: str) -> ObjectStore:
+        return measured(self.store(role, vendor), role, vendor)
 
     def store(self, role: str, vendor: str) -> ObjectStore:
         settings = self._settings

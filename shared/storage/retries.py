@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from shared.errors import StorageError
 from shared.logs import get_logger
+from shared.metrics.stores import RETRIES
 
 ATTEMPTS = 3
 FIRST_PAUSE_S = 0.25
@@ -39,6 +40,7 @@ def ask(call: Callable[[], Answer], role: str, patience_s: float) -> Answer:
             pause = _pause(error, attempt)
             if not error.retryable or attempt == ATTEMPTS or pause > patience_s:
                 raise
+            RETRIES.labels(role).inc()
             log.warning("store asked again", store=role, attempt=attempt, cause=str(error))
             time.sleep(pause)
     raise AssertionError("unreachable")
