@@ -1,8 +1,9 @@
 """Named points at which a test makes a process die, stop or fail. In production they do nothing.
 
 `FAIL_AT=point:action[:count]` arms one point; `point@AxB:action` only for pictures of A x B pixels. Actions:
-`kill` (SIGKILL to itself), `exit`, `raise`, `hang`, `sleep=SECONDS`. `count` fires so often in all processes
-together, restarts included: each firing takes a file in the folder for temporary files.
+`kill` (SIGKILL to itself), `crash` (SIGSEGV), `exit`, `raise`, `exhaust` (`MemoryError`), `hang`,
+`sleep=SECONDS`. `count` fires so often in all processes together, restarts included: each firing takes a file
+in the folder for temporary files.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from shared.logs import get_logger
 
-PATTERN = r"[a-z-]+(@\d+x\d+)?:(kill|exit|raise|hang|sleep=\d+(\.\d+)?)(:\d+)?"
+PATTERN = r"[a-z-]+(@\d+x\d+)?:(kill|crash|exit|raise|exhaust|hang|sleep=\d+(\.\d+)?)(:\d+)?"
 
 log = get_logger(__name__)
 
@@ -76,10 +77,14 @@ def _fail(armed: Armed) -> None:
     match armed.action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
         case "exit":
             os._exit(1)
         case "raise":
             raise FailPointError(armed.point)
+        case "exhaust":
+            raise MemoryError(armed.point)
         case "hang":
             while True:
                 time.sleep(60)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shared import __version__
+from shared.failpoints import failpoint
 from shared.logs import get_logger
 from shared.results import HEALTHY_CLASS, NEEDS_REVIEW, UNTYPED_CLASS
 from worker.analysis import FloatArray
@@ -43,6 +44,7 @@ class LoadTestModel:
 
     def predict(self, inputs: Sequence[FloatArray]) -> list[NoAnswer]:
         """Inputs (1, S, S) -> as many answers, all alike."""
+        failpoint("predicting")
         return [NoAnswer() for _ in inputs]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import __version__, heartbeat
 from shared.errors import ModelFileError
+from shared.failpoints import failpoint
 from shared.logs import get_logger
 from shared.models import JobKind
 from shared.services import build_services
@@ -82,6 +83,7 @@ def load_model(settings: Settings) -> LoadedModel:
 
     Raises `ModelFileError` if the files do not belong together.
     """
+    failpoint("model-loading")
     if settings.engine == "load-test":
         return load_test_model()
     import numpy as np

@@ -3,13 +3,14 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shared.models import UNFINISHED, Job, JobEvent, JobStatus, Report, Scan
+from shared.reconciliation.inventory import roles
+from shared.storage.choice import IMAGES, REPORTS, STAGING
 from tests.faults.driver import Driver
 from tests.faults.system import System
 
@@ -63,8 +64,8 @@ def finished(system: System, patient_id: int) -> int:
         return int(session.scalar(query.where(Scan.patient_id == patient_id, is_done)) or 0)
 
 
-def check(system: System, driver: Driver, fault: str, objects: set[str], files: set[str]) -> Ledger:
-    """Hold what the client was told against rows and objects. `objects`, `files`: what the stores have."""
+def check(system: System, driver: Driver, fault: str, objects: set[str], new: set[str]) -> Ledger:
+    """Hold what the client was told against rows and `objects`; `new`: those that this fault's work made."""
     ledger = Ledger(fault, accepted=len(driver.accepted), answers=dict(driver.answers))
     with system.services.sessions() as session:
         scans = list(session.scalars(select(Scan).where(Scan.patient_id == driver.patient_id)))
@@ -83,7 +84,7 @@ def check(system: System, driver: Driver, fault: str, objects: set[str], files: 
     ledger.broken += _broken_results(scans, by_scan)
     theirs = _keys(scans, reports)
     ledger.missing = len(theirs - objects)
-    ledger.orphans = len((objects | files) - named)
+    ledger.orphans = len(new - named)
     return ledger
 
 
@@ -93,11 +94,15 @@ def unnamed(system: System, objects: set[str]) -> set[str]:
         return objects - _named(session)
 
 
-def stored_files(*folders: Path) -> set[str]:
-    """Everything under the folders of local stores, by key; half-written files too."""
-    return {
-        str(path.relative_to(folder)) for folder in folders for path in folder.rglob("*") if path.is_file()
-    }
+def stored(system: System) -> set[str]:
+    """Everything in the stores, as role and key; of folders the files, half-written ones too."""
+    settings = system.settings
+    if system.outside is None:
+        folders = {IMAGES: settings.image_folder, REPORTS: settings.report_folder}
+        files = ((role, folder, path) for role, folder in folders.items() for path in folder.rglob("*"))
+        return {f"{role}/{path.relative_to(folder)}" for role, folder, path in files if path.is_file()}
+    stores = roles(system.services)
+    return {f"{role}/{entry.key}" for role, store in stores.items() for entry in store.keys("")}
 
 
 def _jobs(session: Session, scans: Sequence[Scan], reports: Sequence[Report]) -> list[Job]:
@@ -157,5 +162,8 @@ def _named(session: Session) -> set[str]:
 
 
 def _keys(scans: Iterable[Scan], reports: Iterable[Report]) -> set[str]:
-    pictures = {key for scan in scans for key in (scan.original_path, scan.heatmap_path, scan.overlay_path)}
-    return {key for key in pictures | {report.report_path for report in reports} if key is not None}
+    keys = {f"{REPORTS}/{report.report_path}" for report in reports if report.report_path is not None}
+    for scan in scans:
+        keys.add(f"{STAGING if scan.is_staged else IMAGES}/{scan.original_path}")
+        keys |= {f"{IMAGES}/{key}" for key in (scan.heatmap_path, scan.overlay_path) if key is not None}
+    return keys

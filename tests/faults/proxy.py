@@ -34,8 +34,10 @@ class _Link:
 class FaultProxy:
     """Forwards to a port of loopback until it is told to do worse. `with` starts and stops it."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, host: str = LOOPBACK) -> None:
+        """`host`: the address of this machine to listen on."""
         self.port = 0
+        self._host = host
         self.delay_s = 0.0  # before each chunk, both ways
         self.bytes_per_second: float | None = None  # of each direction; None: as fast as it goes
         self.replies_dropped = 0
@@ -116,7 +118,7 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         self._is_open.set()
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, 0)
+        self._server = await asyncio.start_server(self._serve, self._host, 0)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def _close(self) -> None:

@@ -6,16 +6,26 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from shared import accounts
 from shared.accounts import PatientFacts
 from tests.faults.driver import Driver, Picture, log_in, make_pictures
-from tests.faults.ledger import Ledger, check, finished, stored_files, unfinished, unnamed
-from tests.faults.system import ADMIN_PASSWORD, ROOT, System, until
+from tests.faults.ledger import Ledger, check, finished, stored, unfinished, unnamed
+from tests.faults.programs import ROOT
+from tests.faults.system import ADMIN_PASSWORD, System, until
 
 PACE = 40  # pictures per second: so that there is work under way when something breaks
 POISON_SIZE = (77, 33)
 RECOVERY_S = 150
+
+
+class Place(Enum):
+    """Where a system runs, and so what of it can break."""
+
+    LOCAL = "objects in folders of this machine"
+    OUTSIDE = "pictures in Cloudinary, PDFs and waiting uploads in S3, a mail server"
+    SMALL_DISK = "pictures, and what Redis writes, on disks that are soon full"
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,12 @@ class Scene:
     system: System
     driver: Driver
     is_brief: bool
+    broken: list[str] = field(default_factory=list)  # promises that the fault itself found broken
+
+    def demand(self, is_kept: bool, promise: str) -> None:
+        """Note a promise, or that the fault struck at all, if it was not kept."""
+        if not is_kept:
+            self.broken.append(promise)
 
     def wait_for_work(self, share: float = 0.25) -> None:
         """Return when this share of all pictures is analysed."""
@@ -36,6 +52,11 @@ class Scene:
         time.sleep(seconds / 3 if self.is_brief else seconds)
 
 
+def nothing_lacks() -> str | None:
+    """The answer of faults that can be made everywhere."""
+    return None
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that breaks. `act` breaks it and, where that is needed, mends it again."""
@@ -44,16 +65,19 @@ class Fault:
     act: Callable[[Scene], None]
     environment: Mapping[str, str] = field(default_factory=dict)  # of all processes, during this fault
     poisoned: int = 0  # pictures that must fail
+    place: Place = Place.LOCAL
+    lacks: Callable[[], str | None] = nothing_lacks  # why it cannot be made here
 
 
 def run_fault(system: System, fault: Fault, scans: int, is_brief: bool = False) -> Ledger:
     """Break something while `scans` pictures are analysed. The system is whole again afterwards."""
     if fault.environment:
         system.restart(fault.environment)
-    before = _objects(system)
+    before = stored(system)
     driver = _start_driver(system, scans, fault.poisoned)
+    scene = Scene(system, driver, is_brief)
     try:
-        fault.act(Scene(system, driver, is_brief))
+        fault.act(scene)
         mended = time.monotonic()
     finally:
         driver.join()
@@ -62,8 +86,9 @@ def run_fault(system: System, fault: Fault, scans: int, is_brief: bool = False) 
     if fault.environment:
         system.restart({})
     system.wait_until_at_work()
-    after = _objects(system)
+    after = stored(system)
     ledger = check(system, driver, fault.name, after, after - before)
+    ledger.broken += scene.broken
     ledger.seconds = round(seconds, 1)
     if not is_brief:
         ledger.leftovers = left_after_repair(system)
@@ -87,8 +112,4 @@ def left_after_repair(system: System) -> int:
     command = [sys.executable, "-m", "api.cli", "reconcile", "--repair", "--older-than", "0"]
     done = subprocess.run(command, cwd=ROOT, env=system.environment(), capture_output=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr).decode()[-500:]
-    return len(unnamed(system, _objects(system)))
-
-
-def _objects(system: System) -> set[str]:
-    return stored_files(system.settings.image_folder, system.settings.report_folder)
+    return len(unnamed(system, stored(system)))

@@ -32,6 +32,12 @@ def test_nothing_fails_until_a_point_is_armed() -> None:
     failpoint("claimed")
 
 
+def test_memory_can_run_out() -> None:
+    failpoints.arm("claimed:exhaust")
+    with pytest.raises(MemoryError):
+        failpoint("claimed")
+
+
 def test_only_the_named_point_fails() -> None:
     failpoints.arm("claimed:raise")
     failpoint("fetched")
@@ -63,7 +69,9 @@ def test_sleep_goes_on_after_its_time() -> None:
     assert time.monotonic() - began >= 0.2
 
 
-@pytest.mark.parametrize(("action", "status"), [("kill", -signal.SIGKILL), ("exit", 1)])
+@pytest.mark.parametrize(
+    ("action", "status"), [("kill", -signal.SIGKILL), ("crash", -signal.SIGSEGV), ("exit", 1)]
+)
 def test_a_process_ends_where_it_is_told_to(action: str, status: int) -> None:
     code = f"from shared import failpoints as f; f.arm('claimed:{action}'); f.failpoint('claimed')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == status

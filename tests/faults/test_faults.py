@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.catalogue import SHORT
+from tests.faults.places import running_system
 from tests.faults.scene import Fault, left_after_repair, run_fault
-from tests.faults.system import System, running_system
+from tests.faults.system import System
 
 SCANS = 20
 

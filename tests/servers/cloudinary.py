@@ -129,7 +129,7 @@ class FakeCloudinary(LoopbackServer):
 
     def _list(self, query: dict[str, str]) -> Answer:
         """With a prefix, assets are sorted by public id; a cursor is opaque and works for its own listing."""
-        names = sorted(name for name in self.assets if name.startswith(query["prefix"]))
+        names = sorted(name for name in list(self.assets) if name.startswith(query["prefix"]))
         start = 0
         if "next_cursor" in query:
             last = base64.urlsafe_b64decode(query["next_cursor"]).decode()

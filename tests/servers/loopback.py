@@ -47,12 +47,17 @@ class Fault:
     trickle_s: float = 0  # pause after each few bytes
 
 
+def _kind(_: Request) -> Fault | None:
+    return None
+
+
 class LoopbackServer:
     """Serves `self.answer(request)` from a thread. Use as a context manager."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
+        self.mood: Callable[[Request], Fault | None] = _kind  # beside those: what any request meets
         self._stopping = threading.Event()
         owner = self
 
@@ -98,7 +103,7 @@ class LoopbackServer:
         body = handler.rfile.read(length)
         request = Request(handler.command, handler.path, headers, body)
         self.requests.append(request)
-        fault = self.faults.pop(0) if self.faults else Fault()
+        fault = self.faults.pop(0) if self.faults else self.mood(request) or Fault()
         answer = fault.answer or fault.change(self.answer(request))
         if fault.stall_s and self._stopping.wait(fault.stall_s):
             handler.close_connection = True
