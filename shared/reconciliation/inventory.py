@@ -13,16 +13,13 @@ from sqlalchemy import BigInteger, Column, DateTime, MetaData, String, Table, de
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.errors import ConflictError
 from shared.ids import RANDOM_BYTES
+from shared.maintenance import alone
 from shared.services import Services
 from shared.storage import ObjectStore
 from shared.storage.choice import IMAGES, REPORTS, STAGING
 
-ADVISORY_LOCK = 7_204_511_904
 ROWS_AT_ONCE = 1000
-STATEMENT_TIMEOUT_MS = 600_000  # a page of what no row names may lie behind a million objects that are named
-ANOTHER_RUNS = "Another reconciliation is running. Wait until it has ended."
 
 _ID = f"[0-9A-F]{{{2 * RANDOM_BYTES}}}"
 ORIGINAL_KEY = rf"original/(S{_ID})\.[a-z]+"
@@ -61,26 +58,19 @@ def roles(services: Services) -> dict[str, ObjectStore]:
 def taken(services: Services) -> Iterator[Session]:
     """A session that sees all stored objects in `STORED`, and stays on its connection across commits.
 
-    Raises `ConflictError` while another one is open, and what the stores raise.
+    Raises `ConflictError` while other maintenance is going on, and what the stores raise.
     """
-    with services.sessions() as any_session:
-        engine = any_session.get_bind().engine
-    with engine.connect() as connection, services.sessions(bind=connection) as session:
-        if not session.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}):
-            raise ConflictError(ANOTHER_RUNS)
-        session.commit()
-        try:
-            session.execute(text(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}"))
-            STORED.create(session.connection())
-            session.commit()
-            for role, store in roles(services).items():
-                _take_in(session, role, store)
-            yield session
-        finally:
-            session.rollback()
-            session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
-            session.close()
-            connection.invalidate()  # closed and not pooled: the table ends with it
+    with alone(services) as session:
+        take_in(session, services)
+        yield session
+
+
+def take_in(session: Session, services: Services) -> None:
+    """List the stores into `STORED`, which lasts as long as the session's connection."""
+    STORED.create(session.connection())
+    session.commit()
+    for role, store in roles(services).items():
+        _take_in(session, role, store)
 
 
 def _take_in(session: Session, role: str, store: ObjectStore) -> None:

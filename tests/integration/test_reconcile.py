@@ -18,7 +18,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.cli import main
-from shared import audit, job_control
+from shared import audit, job_control, maintenance
 from shared.errors import ConflictError, StorageError
 from shared.models import Job, JobEvent, JobKind, JobStatus, Patient, Report, Scan
 from shared.reconciliation import Finding, Kind, inventory, missing, orphans, reconcile
@@ -158,7 +158,7 @@ def staging_of(services: Services) -> ObjectStore:
 def wait_for_end_of_lock(services: Services) -> bool:
     """Postgres needs a moment to see that a client is gone."""
     query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :low")
-    low = inventory.ADVISORY_LOCK % 2**32
+    low = maintenance.ADVISORY_LOCK % 2**32
     for _ in range(100):
         with services.sessions() as session:
             if session.scalar(query, {"low": low}) == 0:
