@@ -11,6 +11,7 @@ from api import documentation
 from api.auth import deny_by_default
 from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
+from api.links import refuse_nameless_hosts
 from api.pace import Pace
 from api.rate_limit import RateLimit
 from api.request_log import register_request_log
@@ -68,6 +69,7 @@ def create_app(services: Services) -> Flask:
     )
     register_request_log(app)
     register_error_handlers(app)
+    refuse_nameless_hosts(app)
     deny_by_default(app)
     for routes in (health, accounts, patients, portal, scans, jobs, batches, reports, administration):
         app.register_api(routes.blueprint)

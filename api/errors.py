@@ -1,6 +1,7 @@
 """Domain error -> status and JSON body. The only such place."""
 
 from flask import Flask, Response, g, jsonify, request
+from gunicorn.http.errors import ParseException
 from pydantic import ValidationError as PydanticError
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -58,6 +59,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(SQLAlchemyError, _database_error)
     app.register_error_handler(RecursionError, _too_deep)
+    app.register_error_handler(ParseException, _badly_cut)
     app.register_error_handler(Exception, _unexpected_error)
 
 
@@ -137,6 +139,11 @@ def _database_error(error: SQLAlchemyError) -> Response:
 
 def _too_deep(_: RecursionError) -> Response:
     return _answer(400, "The request body is nested too deeply.", ValidationError.code)
+
+
+def _badly_cut(_: ParseException) -> Response:
+    """What gunicorn raises when somebody reads a chunked body that breaks the rules of HTTP."""
+    return _answer(400, "The request body is not cut into chunks as HTTP demands.", ValidationError.code)
 
 
 def _unexpected_error(error: Exception) -> Response:

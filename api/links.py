@@ -2,15 +2,26 @@
 
 import re
 
-from flask import request
+from flask import Flask, request
 
 from api.wiring import services
 from shared import originals
+from shared.errors import ValidationError
 from shared.models import Scan
 from shared.originals import ADDRESSES
 
 THUMBNAIL_SIDE = 256  # px
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _KEY = re.compile(r"(original|heatmap|overlay)/[A-Za-z0-9-]+\.(png|jpg)")
+
+
+def refuse_nameless_hosts(app: Flask) -> None:
+    """Answer 400 to requests whose Host header is none: links could lead nowhere, or anywhere."""
+
+    @app.before_request
+    def check_host() -> None:
+        if not request.host or _HOST.fullmatch(request.host) is None:
+            raise ValidationError("The Host header is not the name of a host.", "Host")
 
 
 def absolute(link: str | None) -> str | None:

@@ -1,13 +1,20 @@
 """The application and its callers, as the integration tests have them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 
 from shared.services import Services
+from shared.settings import Settings
+from stack.postgres import Cluster
+from stack.redis_server import RedisServer
 from tests.integration.conftest import (  # noqa: F401 - fixtures
     ADMIN_PASSWORD,
+    SECRET,
     admin,
     anonymous,
     cheap_passwords,
@@ -22,6 +29,7 @@ from tests.integration.conftest import (  # noqa: F401 - fixtures
     services,
 )
 from tests.integration.test_access import callers, patients, world  # noqa: F401 - fixtures
+from tests.servers.gunicorn import running_api
 
 PUBLIC_URL = "https://scans.example.org"
 
@@ -41,3 +49,32 @@ def browser(services: Services, admin: FlaskClient) -> FlaskClient:  # noqa: F81
     answer = client.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
     assert answer.status_code == 200
     return client
+
+
+@pytest.fixture(scope="session")
+def own_settings(
+    engine: Engine, postgres: Cluster, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """Settings of a server that lives as long as all tests: with folders of its own."""
+    del engine  # it makes the tables
+    folder = tmp_path_factory.mktemp("stores")
+    return Settings(
+        _env_file=None,
+        database_url=postgres.url,
+        redis_url=redis_server.url,
+        image_folder=folder / "images",
+        report_folder=folder / "reports",
+        secret_key=SECRET,
+    )
+
+
+@pytest.fixture(scope="session")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gunicorn") / "api.log"
+
+
+@pytest.fixture(scope="session")
+def server(own_settings: Settings, log: Path) -> Iterator[str]:
+    """The address of the API under gunicorn."""
+    with running_api(own_settings, log) as url:
+        yield url

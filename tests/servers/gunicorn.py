@@ -33,20 +33,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def running_api(settings: Settings, log: Path, **environment: str) -> Iterator[str]:
     """The address of a running API. Its output goes to `log`."""
     url = f"http://{LOOPBACK}:{(port := free_port())}"
-    argv = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--worker-class",
-        "gthread",
-        "--workers",
-        "2",
-        "--threads",
-        "16",
-    ]
+    argv = [sys.executable, "-m", "gunicorn", "--config", "api/server.py"]
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*argv, "--bind", f"{LOOPBACK}:{port}", "--no-control-socket", "api.wsgi:app"],
+            [*argv, "--bind", f"{LOOPBACK}:{port}", "api.wsgi:app"],
             cwd=ROOT,
             env={**environment_of(settings), **environment},
             stdout=file,
