@@ -6,9 +6,10 @@ import numpy as np
 from PIL import Image
 
 
-def picture_bytes(number: int, side: int) -> bytes:
-    """A PNG of grey noise, `side` pixels wide and high, made from `number` alone."""
+def picture_bytes(number: int, side: int, image_format: str = "PNG") -> bytes:
+    """A file of grey noise, `side` pixels wide and high, made from `number` alone."""
     noise = np.random.default_rng(number).integers(0, 256, (side, side), np.uint8)
     file = io.BytesIO()
-    Image.fromarray(noise).save(file, "PNG", compress_level=1)
+    options = {"compress_level": 1} if image_format == "PNG" else {}
+    Image.fromarray(noise).save(file, image_format, **options)
     return file.getvalue()
