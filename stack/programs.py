@@ -12,6 +12,7 @@ from stack.settings import CHECKOUT
 from stack.state import Secrets, StateFolder
 
 FLOWER_USER = "ops"
+FLOWER_TASKS = 5000  # that it remembers, 5 KB each; by default it goes on growing up to 100,000
 API_WORKERS, API_THREADS = 2, 16
 WORKER_STOP_SECONDS = 90  # longest batch plus Celery's own slow exit, which can take half a minute
 STOP_SECONDS = 30
@@ -76,7 +77,7 @@ def product_programs(state: StateFolder, secrets: Secrets, ports: Ports) -> list
     """The API, the workers, the scheduler and the monitor."""
     flower_login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{secrets.flower_password}"}
     schedule = ("beat", "--schedule", str(state.root / "beat" / "schedule"))
-    flower = ("flower", f"--address={LOOPBACK}", f"--port={ports.flower}")
+    flower = ("flower", f"--address={LOOPBACK}", f"--port={ports.flower}", f"--max-tasks={FLOWER_TASKS}")
     return [
         Program("api", "product", _gunicorn(ports.api), environment=BIG_BLOCKS),
         _worker("scan", "scans.interactive,scans.bulk"),
