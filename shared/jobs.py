@@ -176,13 +176,11 @@ def give_up_crashed(
     _end(session, [c for c in claims if c.tries >= max_attempts], _lost(), WORKER_LOST)
 
 
-def expire_leases(
-    session: Session, max_attempts: int, retry_seconds: float, kinds: Sequence[JobKind] = tuple(JobKind)
-) -> int:
-    """Take jobs from workers whose lease ran out. Returns how many. Safe to run any number of times."""
+def expire_leases(session: Session, max_attempts: int, retry_seconds: float, *kinds: JobKind) -> int:
+    """Take jobs (of these kinds) from workers whose lease ran out. Returns how many. May run at any time."""
     rows = session.execute(
         select(Job.id, _SUBJECT_ID, Job.attempt, _TRIES)
-        .where(Job.status == JobStatus.RUNNING, Job.lease_until < func.now(), Job.kind.in_(kinds))
+        .where(Job.status == JobStatus.RUNNING, Job.lease_until < func.now(), Job.kind.in_(kinds or JobKind))
         .with_for_update(skip_locked=True)
     ).all()
     give_up_crashed(session, [Claim(*row[:4]) for row in rows], max_attempts, retry_seconds)

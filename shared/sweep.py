@@ -27,8 +27,7 @@ def sweep(services: Services) -> None:
             return
         bounds = dict.fromkeys(JobKind, settings.max_attempts) | {JobKind.MAIL: mails.max_attempts(settings)}
         expired = sum(
-            jobs.expire_leases(session, bound, settings.retry_seconds, [kind])
-            for kind, bound in bounds.items()
+            jobs.expire_leases(session, bound, settings.retry_seconds, kind) for kind, bound in bounds.items()
         )
         heartbeat.forget_silent(session)
         mails.forget_secrets(session)
