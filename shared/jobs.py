@@ -7,10 +7,10 @@ attempt number (fencing), so a worker that was paused past its lease changes not
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Double, and_, cast, exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from shared import job_events
@@ -22,6 +22,13 @@ MAX_RETRY_SECONDS = 300
 _OTHER_JOB = aliased(Job)  # made once: an alias costs more than the query that it is for
 _SUBJECT_ID = func.coalesce(Job.scan_id, Job.report_id, Job.mail_id)
 _TRIES = Job.attempt - Job.spent_attempts
+_WAITED = cast(func.extract("epoch", func.now() - Job.run_after), Double)
+_LOST = {
+    "status": JobStatus.FAILED,
+    "crash_count": Job.crash_count + 1,
+    "error_code": WORKER_LOST,
+    "error_message": "The worker stopped while it worked on this job, on every attempt.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class Claim:
     subject_id: int  # scans.id, reports.id or mails.id
     attempt: int
     tries: int  # the same, counted from when a person last asked for a retry: this is what is bounded
+    batch_id: uuid.UUID | None = field(default=None, compare=False)  # for log lines
+    waited_seconds: float = field(default=0.0, compare=False)  # since it was due
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +98,10 @@ def _claim(session: Session, ids: Sequence[uuid.UUID], owner: str, lease_seconds
             lease_until=func.now() + timedelta(seconds=lease_seconds),
             started_at=func.coalesce(Job.started_at, func.now()),
         )
-        .returning(Job.id, _SUBJECT_ID, Job.attempt, _TRIES, Job.position)
+        .returning(Job.id, _SUBJECT_ID, Job.attempt, _TRIES, Job.batch_id, _WAITED, Job.position)
         .execution_options(synchronize_session=False)
     ).all()
-    claims = [Claim(*row[:4]) for row in sorted(rows, key=lambda row: row.position)]
+    claims = [Claim(*row[:6]) for row in sorted(rows, key=lambda row: row.position)]
     _log(session, claims, JobStatus.QUEUED, JobStatus.RUNNING, "claimed")
     return claims
 
@@ -173,7 +182,7 @@ def give_up_crashed(
 ) -> None:
     """Treat claims like those of a worker that died: retried alone, or failed when attempts are used up."""
     _requeue_crashed(session, [c for c in claims if c.tries < max_attempts], retry_seconds)
-    _end(session, [c for c in claims if c.tries >= max_attempts], _lost(), WORKER_LOST)
+    _end(session, [c for c in claims if c.tries >= max_attempts], _LOST, WORKER_LOST)
 
 
 def expire_leases(session: Session, max_attempts: int, retry_seconds: float, *kinds: JobKind) -> int:
@@ -215,15 +224,6 @@ def _requeue_crashed(session: Session, claims: Sequence[Claim], retry_seconds: f
 
 def _unclaimed() -> dict[str, object]:
     return {"status": JobStatus.QUEUED, "stage": Stage.WAITING, "lease_owner": None, "lease_until": None}
-
-
-def _lost() -> dict[str, object]:
-    return {
-        "status": JobStatus.FAILED,
-        "crash_count": Job.crash_count + 1,
-        "error_code": WORKER_LOST,
-        "error_message": "The worker stopped while it worked on this job, on every attempt.",
-    }
 
 
 def _change(

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 from shared import jobs
 from shared.errors import BrainScanError
 from shared.failpoints import failpoint
-from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.models import JobKind, Scan, Stage
-from shared.originals import read_original
 from shared.services import Services
+from worker import metrics
 from worker.leases import LeaseKeeper, process_name
 from worker.memory import BatchLimit
 from worker.preprocessing import prepare
-from worker.slices import Slice, failure_of, original_file
+from worker.slices import MOST_KEPT_PIXELS, Original, Slice, decode, failure_of, fetch
+from worker.traces import about_job
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
 
@@ -31,6 +31,7 @@ class PreparedBatch:
 
     slices: Sequence[Slice]
     failures: Sequence[Failure]
+    scan_ids: Mapping[Claim, str]
     began: float  # time.perf_counter() at the claim
     is_suspect: bool  # it may kill this process, and with it whatever else is in flight
 
@@ -79,12 +80,17 @@ class BatchSource:
             return None
         self._claimed_batches += 1
         self._leases.hold(claims)
+        metrics.claimed(JobKind.SCAN, claims)
+        metrics.BATCH_SIZE.observe(len(claims))
         failpoint("claimed")
-        found = {row.id: (row.scan_id, row.original_path, row.is_staged, row.sha256) for row in rows}
+        found = {
+            row.id: (row.scan_id, Original(row.original_path, row.is_staged, row.sha256)) for row in rows
+        }
         loaded = list(self._pictures.map(lambda c: self._load(c, *found[c.subject_id]), claims))
         return PreparedBatch(
             slices=[item for item in loaded if isinstance(item, Slice)],
             failures=[item for item in loaded if isinstance(item, Failure)],
+            scan_ids={claim: found[claim.subject_id][0] for claim in claims},
             began=began,
             is_suspect=is_suspect,
         )
@@ -100,19 +106,20 @@ class BatchSource:
         fresh = jobs.claim_fresh(session, JobKind.SCAN, self._owner, self._limit.now, lease, bulk_first)
         return fresh, False
 
-    def _load(
-        self, claim: Claim, scan_id: str, key: str, is_staged: bool, sha256: str | None
-    ) -> Slice | Failure:
+    def _load(self, claim: Claim, scan_id: str, original: Original) -> Slice | Failure:
         stage = Stage.FETCH
         try:
-            data = read_original(self._services, key, is_staged, sha256)
+            with about_job(claim, scan_id), metrics.timed(JobKind.SCAN, stage):
+                data = fetch(self._services, original)
             failpoint("fetched")
             stage = Stage.DECODE
-            picture = read_grey(data, self._settings.image_limits)
-            failpoint("decoded", picture.size)
-            prepared = prepare(picture, self._input_size)
-            staged = original_file(key, data) if is_staged else None
-            loaded = Slice(claim, scan_id, picture, prepared, staged)
+            with metrics.timed(JobKind.SCAN, stage):
+                decoded = decode(self._services, original, data)
+                failpoint("decoded", decoded.picture.size)
+                prepared = prepare(decoded.picture, self._input_size)
+            pixels = decoded.picture.width * decoded.picture.height
+            kept = decoded if pixels <= MOST_KEPT_PIXELS else None
+            loaded = Slice(claim, scan_id, original, pixels, prepared, kept)
         except BrainScanError as error:
             return failure_of(claim, error, stage)
         self._leases.progress()

@@ -13,6 +13,7 @@ from shared.failpoints import failpoint
 from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.services import Services
+from worker import metrics
 
 RENEWALS_PER_LEASE = 4
 
@@ -87,10 +88,12 @@ class LeaseKeeper:
                 jobs.renew(session, held, self._lease)
                 failpoint("leases-renewed")
         except SQLAlchemyError as error:
+            metrics.LEASES_NOT_RENEWED.inc()
             log.warning("leases not renewed", cause=type(error).__name__)
 
     def _stand_still(self, held: list[Claim]) -> None:
         """Looks are counted, not seconds: a process that was itself paused goes on when it wakes up."""
+        metrics.STANDSTILLS.inc()
         log.error("work stands still, leases not renewed", jobs=len(held))
         self._looks_at_standstill += 1
         if self._looks_at_standstill > RENEWALS_PER_LEASE and self._on_hang is not None:

@@ -60,4 +60,5 @@ class MailSender(OneByOne):
         failpoint("mail-sent")
         with self.services.sessions.begin() as session:
             is_kept = mails.record_sent(session, claim)
-        log.info("mail sent", job_id=str(claim.job_id), template=mail.template, kept=is_kept)
+        self.tell_end(is_kept)
+        log.info("mail sent", template=mail.template, kept=is_kept)

@@ -5,6 +5,7 @@ that failed is not tried with every batch, and not given up for ever either.
 """
 
 from shared.logs import get_logger
+from worker import metrics
 
 TRY_LARGER_AFTER = 50  # batches that went well
 # PyTorch's allocators, OpenVINO's and the operating system's; none of them has a type that all share.
@@ -38,6 +39,7 @@ class BatchLimit:
         lower = max(size // 2, 1)
         if lower < self._now:
             self._now = lower
+            metrics.HALVINGS.inc()
             log.warning("out of memory, batches are smaller from now on", failed=size, largest=lower)
 
     def went_well(self) -> None:

@@ -12,7 +12,9 @@ from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Stage
 from shared.services import Services
+from worker import metrics
 from worker.leases import LeaseKeeper, process_name
+from worker.traces import about_job
 
 log = get_logger(__name__)
 
@@ -33,6 +35,7 @@ class OneByOne(ABC):
         self._owner = process_name()
         self._stopping = stopping or threading.Event()
         self._stage = Stage.CLAIMED
+        self._stage_began = time.perf_counter()
         self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
 
@@ -49,6 +52,7 @@ class OneByOne(ABC):
 
     def enter(self, stage: Stage) -> None:
         """Say that the job's next stage begins."""
+        self._time_stage()
         self._stage = stage
         self.progress()
 
@@ -75,8 +79,10 @@ class OneByOne(ABC):
             if claim is None:
                 break
             self._leases.hold([claim])
+            metrics.claimed(self.kind, [claim])
             try:
-                self._attempt(claim)
+                with about_job(claim):
+                    self._attempt(claim)
             finally:
                 self._leases.drop([claim])
             ended += 1
@@ -92,13 +98,29 @@ class OneByOne(ABC):
         self._stage = Stage.CLAIMED
         try:
             self.work(claim)
+            self._time_stage()
         except BrainScanError as error:
             failure = Failure(claim, error.code, str(error), error.retryable, self._stage)
             with self.services.sessions.begin() as session:
-                jobs.fail(session, [failure], self.max_attempts(), self.services.settings.retry_seconds)
+                final = jobs.fail(
+                    session, [failure], self.max_attempts(), self.services.settings.retry_seconds
+                )
+            self._time_stage()
+            metrics.failed(self.kind, [failure], final)
             log.warning(
-                "job failed", kind=self.kind, job_id=str(claim.job_id), code=error.code, stage=self._stage
+                "job failed", kind=self.kind, code=error.code, stage=self._stage, is_final=bool(final)
             )
+
+    def tell_end(self, is_kept: bool) -> None:
+        """Count a job whose end was recorded, or that was no longer ours."""
+        metrics.ended(self.kind, metrics.DONE if is_kept else metrics.LOST)
+
+    def _time_stage(self) -> None:
+        """The stage ends here."""
+        now = time.perf_counter()
+        if self._stage != Stage.CLAIMED:
+            metrics.took(self.kind, self._stage, now - self._stage_began)
+        self._stage_began = now
 
     def _wake_next(self) -> None:
         for lane in Lane:

@@ -8,7 +8,7 @@ whose last attempt ended in a crash goes the whole path alone.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +18,18 @@ from shared.failpoints import failpoint
 from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Stage
+from shared.pixel_budget import PixelBudget
 from shared.results import Finding, Rejected, ScanResult
 from shared.services import Services
+from worker import metrics
 from worker.analysis import Model, Prediction, predict_each
 from worker.batch_source import BatchSource, PreparedBatch
 from worker.leases import LeaseKeeper
 from worker.memory import BatchLimit
 from worker.picture_check import rejection_of
-from worker.slices import Drawn, PictureFile, Slice, draw_finding, failure_of, stored
+from worker.slices import Decoded, Drawn, PictureFile, Slice, decode, draw_finding, failure_of, fetch, stored
 from worker.staging import StagingCleaner
+from worker.traces import about_job, tell_of_batch
 
 log = get_logger(__name__)
 
@@ -56,6 +59,7 @@ class ScanPipeline:
         self._loaded = loaded
         self._stopping = stopping or threading.Event()
         self._limit = BatchLimit(self._settings.batch_size)
+        metrics.BATCH_LIMIT.set_function(lambda: self._limit.now)
         self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")
@@ -63,6 +67,7 @@ class ScanPipeline:
         self._source = BatchSource(
             services, loaded.input_size, self._leases, self._limit, self._pictures, self._stopping
         )
+        self._drawing = PixelBudget(self._settings.max_image_pixels)
         self._uploads = ThreadPoolExecutor(self._settings.io_threads, "upload")
         self._staging = StagingCleaner(services)
 
@@ -95,7 +100,8 @@ class ScanPipeline:
                     self._give_back(batch.claims)
                 elif batch is not None:
                     inputs = [item.model_input.pixels for item in batch.slices]
-                    predictions = predict_each(self._loaded.model, inputs, self._limit)
+                    with metrics.timed(JobKind.SCAN, Stage.PREDICT):
+                        predictions = predict_each(self._loaded.model, inputs, self._limit)
                     self._leases.progress()
                     failpoint("predicted")
                     if finishing is not None:
@@ -121,47 +127,55 @@ class ScanPipeline:
         analysed = [item for item in outcomes if isinstance(item, ScanResult)]
         failures = [*batch.failures, *(item for item in outcomes if isinstance(item, Failure))]
         failpoint("pictures-stored")
-        with self._services.sessions.begin() as session:
+        with metrics.timed(JobKind.SCAN, metrics.RECORD), self._services.sessions.begin() as session:
             kept = results.record(session, analysed)
             final = jobs.fail(session, failures, settings.max_attempts, settings.retry_seconds)
         failpoint("results-recorded")
         self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
         ended = {result.claim for result in kept}
-        self._staging.discard(s.staged.key for s in batch.slices if s.staged and s.claim in ended)
-        log.info(
-            "batch finished",
-            size=len(outcomes) + len(batch.failures),
-            analysed=len(kept),
-            rejected=sum(isinstance(result.outcome, Rejected) for result in kept),
-            failed=len(final),
-            retried=len(failures) - len(final),
-            lost=len(analysed) - len(kept),
-            ms=round((time.perf_counter() - batch.began) * 1000),
-        )
+        originals = [item.original for item in batch.slices if item.claim in ended]
+        self._staging.discard(original.key for original in originals if original.is_staged)
+        tell_of_batch(batch, analysed, kept, failures, final)
         return len(kept) + len(final)
 
     def _draw(self, item: Slice, prediction: Prediction | ModelPredictionError) -> Drawn | Failure:
-        """Draw, and start to store; the original too if only the staging store has it."""
+        """Draw, and start to store; the original too if only the staging store has it.
+
+        The pixels drawn at the same time have the bound of those that are decoded. What was too large to be
+        kept counts until it is stored.
+        """
         if isinstance(prediction, ModelPredictionError):
             return failure_of(item.claim, prediction, Stage.PREDICT)
-        rejection = rejection_of(item.picture, prediction)
-        outcome: Finding | Rejected
-        pictures = [item.staged] if item.staged else []
         try:
-            if rejection:
-                outcome = Rejected(rejection.reason, rejection.score)
-            else:
-                outcome, drawn = draw_finding(item, prediction)
-                pictures += drawn
+            with self._drawing.spent(item.pixels):
+                decoded = item.decoded or decode(
+                    self._services, item.original, fetch(self._services, item.original)
+                )
+                drawn = self._draw_decoded(item, decoded, prediction)
+                if item.decoded is None:
+                    wait(drawn.uploads)
         except BrainScanError as error:
             return failure_of(item.claim, error, Stage.DRAW)
+        return drawn
+
+    def _draw_decoded(self, item: Slice, decoded: Decoded, prediction: Prediction) -> Drawn:
+        rejection = rejection_of(decoded.picture, prediction)
+        outcome: Finding | Rejected
+        pictures = [decoded.staged] if decoded.staged else []
+        if rejection:
+            outcome = Rejected(rejection.reason, rejection.score)
+        else:
+            with metrics.timed(JobKind.SCAN, Stage.DRAW):
+                outcome, drawn = draw_finding(item, decoded.picture, prediction)
+            pictures += drawn
         self._leases.progress()
         failpoint("drawn")
         result = ScanResult(item.claim, outcome, self._loaded.provenance)
-        return Drawn(result, [self._uploads.submit(self._store, picture) for picture in pictures])
+        return Drawn(result, [self._uploads.submit(self._store, item, picture) for picture in pictures])
 
-    def _store(self, picture: PictureFile) -> None:
-        self._services.images.put(picture.key, picture.data, picture.content_type)
+    def _store(self, item: Slice, picture: PictureFile) -> None:
+        with about_job(item.claim, item.scan_id), metrics.timed(JobKind.SCAN, Stage.STORE):
+            self._services.images.put(picture.key, picture.data, picture.content_type)
         failpoint("picture-stored")
         self._leases.progress()
 
@@ -176,7 +190,8 @@ class ScanPipeline:
         self._leases.drop(held)
         with self._services.sessions.begin() as session:
             jobs.give_up_crashed(session, held, settings.max_attempts, settings.retry_seconds)
-        log.error("unfinished jobs given back", jobs=len(held))
+        metrics.ended(JobKind.SCAN, metrics.CRASHED, len(held))
+        log.error("unfinished jobs given back", job_ids=[str(claim.job_id) for claim in held])
 
     def _give_back(self, claims: Sequence[Claim]) -> None:
         """Nothing was done with these: others may have them at once."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from typing import NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,10 +16,12 @@ from shared.models import JobKind
 from shared.services import build_services
 from shared.settings import Settings
 from shared.sweep import sweep
+from worker import metrics
 from worker.dead_man import LEASES, DeadManSwitch
 from worker.leases import process_name
 from worker.load_test import load_test_model
 from worker.mailing import MailSender
+from worker.metrics_endpoint import serve_metrics, watch_device
 from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 from worker.stopping import listen
@@ -31,6 +34,7 @@ class WorkerProcess:
     """The collaborators of this process' tasks."""
 
     def __init__(self, settings: Settings) -> None:
+        self._metrics = serve_metrics(settings)
         self.services = build_services(settings, f"worker-{settings.worker_role}")
         self._stopping = threading.Event()
         listen(self._stopping)
@@ -39,8 +43,11 @@ class WorkerProcess:
         self._device = "cpu"
         self._model: str | None = None
         if settings.worker_role == "scan":
+            began = time.perf_counter()
             loaded = load_model(settings)
+            metrics.model_loaded(loaded.provenance, time.perf_counter() - began)
             self._device = loaded.provenance["device"]
+            watch_device(self._device)
             self._model = f"{loaded.provenance['name']} {loaded.provenance['version']}"
             self._parts[JobKind.SCAN] = ScanPipeline(self.services, loaded, self._stopping, end_hung_process)
         else:
@@ -63,6 +70,8 @@ class WorkerProcess:
         for part in self._parts.values():
             part.close()
         self._switch.stop()
+        if self._metrics is not None:
+            self._metrics.stop()
 
     def _beat(self) -> None:
         """Say that this process is alive, and sweep: beat is one process, and its messages can be lost."""

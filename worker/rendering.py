@@ -13,6 +13,7 @@ from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan, Stage
 from shared.originals import read_original
 from shared.services import Services
+from worker import metrics
 from worker.explanation import OUTSIDE_HEAD
 from worker.one_by_one import OneByOne
 from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
@@ -42,7 +43,10 @@ class ReportRenderer(OneByOne):
         with services.sessions.begin() as session:
             is_kept = reports.record(session, claim, key, scans)
         failpoint("report-recorded")
-        log.info("report rendered", job_id=str(claim.job_id), scans=len(scans), bytes=len(pdf), kept=is_kept)
+        self.tell_end(is_kept)
+        metrics.REPORT_BYTES.observe(len(pdf))
+        metrics.REPORT_SCANS.observe(len(scans))
+        log.info("report rendered", scans=len(scans), bytes=len(pdf), kept=is_kept)
 
 
 def report_facts(
