@@ -1,8 +1,11 @@
 """How mail is sent."""
 
+from email.utils import parseaddr
 from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
+
+from shared.configuration.addresses import is_host, is_web_address
 
 IMPLICIT_TLS_PORT = 465
 
@@ -39,13 +42,23 @@ class MailSettings(BaseModel):
         return "tls" if self.smtp_port == IMPLICIT_TLS_PORT else "starttls"
 
     def mail_problems(self, is_production: bool) -> list[str]:
-        if not self.has_mail:
-            return []
         problems = []
-        if "@" not in self.mail_sender or any(c in self.mail_sender for c in "\r\n"):
+        if self.portal_url and not is_web_address(self.portal_url):
+            problems.append("PORTAL_URL: must be an http:// or https:// address")
+        if self.smtp_server is None:
+            return problems
+        if not is_host(self.smtp_server):
+            problems.append("SMTP_SERVER: must be a host name or an IP address; the port goes into SMTP_PORT")
+        if not _is_sender(self.mail_sender):
             problems.append("SMTP_FROM: the sender's e-mail address (or set SMTP_USERNAME to one)")
         if (self.smtp_username is None) != (self.smtp_password is None):
             problems.append("SMTP_USERNAME and SMTP_PASSWORD: set both or neither")
         if is_production and self.smtp_security == "none":
             problems.append("SMTP_SECURITY: mails hold passwords, production needs starttls or tls")
         return problems
+
+
+def _is_sender(text: str) -> bool:
+    """True for `someone@example.org`, with or without a name before it in the usual way."""
+    account, _, domain = parseaddr(text)[1].rpartition("@")
+    return bool(account) and is_host(domain) and not any(character in text for character in "\r\n")

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, Field, SecretStr
 
 from shared import failpoints
+from shared.configuration.addresses import is_host, is_postgres_address, is_redis_address
 
 DEVELOPMENT_SECRET = "development-only-secret-key"  # noqa: S105 - refused in production, see below
 MIN_SECRET_LENGTH = 32
@@ -54,7 +55,7 @@ class ConnectionSettings(BaseModel):
 
     database_url: SecretStr | None = Field(None, description="postgresql://… ; wins over DB_*")
     db_host: str | None = Field(None, description="database host")
-    db_port: int = Field(5432, description="database port")
+    db_port: int = Field(5432, ge=1, le=65_535, description="database port")
     db_name: str | None = Field(None, description="database name")
     db_user: str | None = Field(None, description="database user")
     db_password: SecretStr | None = Field(None, description="database password")
@@ -74,6 +75,14 @@ class ConnectionSettings(BaseModel):
         return f"postgresql+psycopg2://{credentials}@{self.db_host}:{self.db_port}/{self.db_name}"
 
     def connection_problems(self) -> list[str]:
-        if self.database_url is None and not (self.db_host and self.db_name and self.db_user):
-            return ["DATABASE_URL (or DB_HOST, DB_NAME and DB_USER): says where Postgres is"]
-        return []
+        problems = []
+        if self.database_url is not None:
+            if not is_postgres_address(self.database_url.get_secret_value()):
+                problems.append("DATABASE_URL: must look like postgresql://user:password@host:5432/name")
+        elif not (self.db_host and self.db_name and self.db_user):
+            problems.append("DATABASE_URL (or DB_HOST, DB_NAME and DB_USER): says where Postgres is")
+        elif not is_host(self.db_host.strip("[]")) or not is_postgres_address(self.sqlalchemy_url):
+            problems.append("DB_HOST: must be a host name or an IP address, without a port")
+        if not is_redis_address(self.redis_url.get_secret_value()):
+            problems.append("REDIS_URL: must look like redis://:password@host:6379/0")
+        return problems

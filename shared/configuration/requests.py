@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field
 from pydantic_settings import NoDecode
 
+from shared.configuration.addresses import is_base_address
 from shared.images import ImageLimits
 
 
@@ -57,7 +58,9 @@ class RequestSettings(BaseModel):
 
     def request_problems(self, is_production: bool) -> list[str]:
         problems = []
-        if is_production and urlsplit(self.public_url).scheme != "https":
+        if self.public_url and not is_base_address(self.public_url):
+            problems.append("PUBLIC_URL: must be an http:// or https:// address, without login and query")
+        elif is_production and urlsplit(self.public_url).scheme != "https":
             problems.append(
                 "PUBLIC_URL: production needs the https:// address at which clients reach the API "
                 "(a proxy in front ends TLS; see TRUSTED_PROXIES)"

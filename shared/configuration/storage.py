@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, Field, SecretStr
 
+from shared.configuration.addresses import is_web_address
+
 _CLOUDINARY_URL = re.compile(r"cloudinary://([^:@/]+):([^@/]+)@([^@/?]+)")
-_ADDRESS = re.compile(r"https?://[^/\s]+")
 
 
 class CloudinaryCredentials(NamedTuple):
@@ -152,6 +153,6 @@ class StorageSettings(BaseModel):
         problems += [
             f"{name}: must be an http:// or https:// address"
             for name, address in addresses.items()
-            if address is not None and not _ADDRESS.match(address)
+            if address is not None and not is_web_address(address)
         ]
         return problems

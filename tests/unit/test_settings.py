@@ -175,6 +175,71 @@ def test_half_a_store_is_named_in_development_too(
     assert "hush" not in str(caught.value)
 
 
+MAIL = {"SMTP_SERVER": "mail.example.org", "SMTP_FROM": "Scans <scans@example.org>"}
+PARTS = {"DATABASE_URL": "", "DB_HOST": "host", "DB_NAME": "name", "DB_USER": "user"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://user:hush@host:port/name"),
+        ("DATABASE_URL", "postgresql://user:hush@host:99999/name"),
+        ("DATABASE_URL", "mysql://user:hush@host/name"),
+        ("DATABASE_URL", "hush"),
+        ("DB_HOST", "hush:5432"),
+        ("DB_HOST", "hush/name"),
+        ("DB_PORT", "0"),
+        ("REDIS_URL", "hush"),
+        ("REDIS_URL", "redis://:hush@host:port/0"),
+        ("REDIS_URL", "redis://:hush@host:99999/0"),
+        ("REDIS_URL", "redis://:hush@host/first"),
+        ("REDIS_URL", "amqp://user:hush@host//"),
+        ("PUBLIC_URL", "hush.example.org"),
+        ("PUBLIC_URL", "https://[hush"),
+        ("PUBLIC_URL", "https://user:hush@example.org"),
+        ("PUBLIC_URL", "https://example.org/?hush=1"),
+        ("PORTAL_URL", "javascript:hush"),
+        ("SMTP_SERVER", "hush.example.org:587"),
+        ("SMTP_SERVER", "smtp://hush.example.org"),
+        ("SMTP_SERVER", "hush..example.org"),
+        ("SMTP_FROM", "hush@"),
+        ("SMTP_FROM", "hush"),
+        ("AWS_S3_ENDPOINT_URL", "http://hush:port"),
+    ],
+)
+def test_a_malformed_address_is_refused_at_start_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    given = {"DATABASE_URL": DATABASE} | MAIL | (PARTS if name.startswith("DB_") else {})
+    set_all(monkeypatch, given | {name: value})
+    with pytest.raises(SettingsError, match=rf"\n{name}: ") as caught:
+        load_settings()
+    assert len(str(caught.value).splitlines()) == 2
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgres://user:p%40ss@host.example.org/name?sslmode=require"),
+        ("DATABASE_URL", "postgresql+psycopg2://user@[::1]:5432/name"),
+        ("DATABASE_URL", "postgresql:///name?host=/var/run/postgresql"),
+        ("REDIS_URL", "redis://host"),
+        ("REDIS_URL", "rediss://default:p%40ss@host:6380/1?ssl_cert_reqs=required"),
+        ("REDIS_URL", "redis://:word@[::1]:6379/0"),
+        ("PUBLIC_URL", "http://127.0.0.1:5000"),
+        ("PUBLIC_URL", "https://example.org/scans/"),
+        ("PORTAL_URL", "https://portal.example.org/?a=1&b=2"),
+        ("SMTP_SERVER", "::1"),
+        ("SMTP_SERVER", "post.m\u00fcnchen.example"),
+        ("SMTP_FROM", "scans@localhost"),
+    ],
+)
+def test_unusual_addresses_are_taken(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    set_all(monkeypatch, {"DATABASE_URL": DATABASE} | MAIL | {name: value})
+    load_settings()
+
+
 def test_cloudinarys_address_wins_over_its_parts_and_may_be_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {
         "CLOUDINARY_CLOUD_NAME": "parts",
