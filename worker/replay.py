@@ -66,9 +66,14 @@ def replay(services: Services, scan_id: str) -> Json:
     from worker.inference import load_model  # brings PyTorch
 
     with services.sessions() as session:
-        scan = session.scalar(select(Scan).where(Scan.scan_id == scan_id.upper()))
+        is_named = Scan.scan_id.in_((scan_id, scan_id.upper()))  # ours in any case, old ones exactly
+        scan = session.scalar(select(Scan).where(is_named).order_by((Scan.scan_id == scan_id).desc()))
     if scan is None:
         raise NotFoundError(f"There is no scan {scan_id}.")
+    if scan.model is None and scan.analysed_at is not None:
+        raise ValidationError(
+            f"Scan {scan_id} was analysed by the replaced system, which did not record with what model."
+        )
     if scan.model is None:
         raise ValidationError(f"Scan {scan_id} has no result yet.")
     settings = services.settings

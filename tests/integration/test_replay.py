@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from shared.errors import NotFoundError, ValidationError
 from shared.models import Scan
@@ -74,3 +74,20 @@ def test_what_cannot_be_compared_is_said(services: Services, scan_id: str) -> No
         scan.model = {**scan.model, "weights_sha256": "f" * 64}
     with pytest.raises(ValidationError, match="another model \\(weights_sha256 differ\\)"):
         replay(services, scan_id)
+
+
+def test_scans_of_the_replaced_system_are_found_by_their_exact_names(
+    services: Services, patient_id: int
+) -> None:
+    old = {"patient_id": patient_id, "original_filename": "", "original_path": "https://example.org/1.png"}
+    with services.sessions.begin() as session:
+        session.add(Scan(scan_id="scan_aB1", analysed_at=func.now(), prediction="Tumor", **old))
+        session.add(Scan(scan_id="SCAN_AB2", **old))
+        session.add(Scan(scan_id="scan_ab2", analysed_at=func.now(), prediction="Tumor", **old))
+    for name in ("scan_aB1", "scan_ab2"):
+        with pytest.raises(ValidationError, match=f"{name} was analysed by the replaced system"):
+            replay(services, name)
+    with pytest.raises(ValidationError, match="SCAN_AB2 has no result yet"):
+        replay(services, "SCAN_AB2")
+    with pytest.raises(NotFoundError):
+        replay(services, "SCAN_AB1")
