@@ -22,6 +22,7 @@ from shared.configuration.mail import MailSettings
 from shared.configuration.monitoring import MonitoringSettings
 from shared.configuration.process import ConnectionSettings, ProcessSettings
 from shared.configuration.requests import RequestSettings
+from shared.configuration.retention import RetentionSettings
 from shared.configuration.storage import StorageSettings
 from shared.configuration.workers import WorkerSettings
 
@@ -57,6 +58,7 @@ class Settings(
     MailSettings,
     WorkerSettings,
     MonitoringSettings,
+    RetentionSettings,
     BaseSettings,
 ):
     """What an operator can choose. Field names in capitals are the names of the environment variables."""

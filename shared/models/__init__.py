@@ -18,6 +18,7 @@ from shared.models.jobs import (
 from shared.models.mails import Mail, MailTemplate
 from shared.models.people import Admin, AdminRole, Login, LoginFailure, Patient
 from shared.models.reports import Report, report_scans
+from shared.models.retention import DoomedObject
 from shared.models.scans import Scan
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Base",
     "Batch",
     "BatchOrigin",
+    "DoomedObject",
     "IdempotencyKey",
     "Job",
     "JobEvent",

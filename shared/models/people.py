@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import Base
@@ -35,7 +35,7 @@ class Patient(Base):
     """A person whose scans are analysed. `patient_id` is the display id, `id` the key in URLs.
 
     Only rows taken over from the replaced system lack an e-mail address, or share that of an older row
-    (`shares_email`): every other address belongs to one patient.
+    (`shares_email`): every other address belongs to one patient. `is_on_hold`: retention leaves the records.
     """
 
     __tablename__ = "patients"
@@ -55,6 +55,7 @@ class Patient(Base):
     username: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     has_generated_password: Mapped[bool] = mapped_column(default=False)
+    is_on_hold: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
