@@ -40,6 +40,18 @@ def too_many_parts() -> UnreadableImageError:
     return UnreadableImageError("The file is cut into too many parts. Export the slice again and re-send it.")
 
 
+def too_many_passes() -> UnreadableImageError:
+    return UnreadableImageError(
+        "The JPEG is coded in more passes than its size allows. Save it as a baseline JPEG or as a PNG."
+    )
+
+
+def rare_coding() -> UnreadableImageError:
+    return UnreadableImageError(
+        "The JPEG is coded in a way that few programs read. Save it as a baseline JPEG or as a PNG."
+    )
+
+
 def orientation_of(exif: Sequence[bytes], xmp: Sequence[bytes]) -> int:
     """The orientation that the first of the EXIF blocks names, else the first of the XMP packets, else 1."""
     for block in exif:

@@ -1,4 +1,10 @@
-"""A JPEG's segments: those that make the picture joined to a smaller JPEG."""
+"""A JPEG's segments: those that make the picture joined to a smaller JPEG.
+
+What the decoder may be made to work is bounded here. Huffman codes cost as much as there are bytes; what
+costs much for few bytes is one more scan of a progressive picture, a walk over all its pixels (30 ms for 40
+megapixels), so the larger a picture is the fewer it may have. Arithmetic codes, of which a bit can stand
+for megapixels, are refused; lossless ones have at least a bit for every sample.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -9,20 +15,26 @@ from shared.bare_pictures import (
     damaged,
     directory_number,
     orientation_of,
+    rare_coding,
     several_frames,
     too_many_parts,
+    too_many_passes,
 )
 
-MOST_SCANS = 100  # a progressive picture has about ten; each costs the decoder a walk over all pixels
+MOST_SCANS = 100  # a progressive picture has ten, of four channels eighteen
+FREE_SCANS = 25  # however large the picture is
+MOST_SCANNED_PIXELS = 1_000_000_000  # by more scans than those
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)
 _MARKER_AFTER_PIXELS = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
-_KEPT = frozenset({*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD})  # frames, tables, number of lines, restart interval
+_FRAMES_READ = frozenset({0xC0, 0xC1, 0xC2, 0xC3})  # baseline, extended, progressive, lossless
+_FRAMES_REFUSED = frozenset({*range(0xC5, 0xD0)} - {0xCC})  # in layers, arithmetic
+_KEPT = _FRAMES_READ | {0xC4, 0xDB, 0xDC, 0xDD}  # and tables, number of lines, restart interval
 _JFIF, _EXIF, _MPF, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_FRAMES = 0xB001  # tag of the number of pictures in a multi-picture file
+_PICTURES = 0xB001  # tag of the number of pictures in a multi-picture file
 
 
 @dataclass(slots=True)
@@ -39,20 +51,20 @@ class _Metadata:
         elif marker == _EXIF and content.startswith(_XMP):
             self.xmp.append(content)
         elif marker == _MPF and content.startswith(b"MPF\0"):
-            frames = directory_number(content[4:], _FRAMES)
-            if frames is not None and frames > 1:
+            pictures = directory_number(content[4:], _PICTURES)
+            if pictures is not None and pictures > 1:
                 raise several_frames()
 
 
 def bare_jpeg(data: bytes) -> BarePicture:
     """Only frames, tables and scans of a JPEG, and what says in which colours; up to its end.
 
-    Raises `UnreadableImageError` for a missing end, segments that are cut, several pictures and more scans
-    than any camera or program writes. Pixels are not decoded here.
+    Raises `UnreadableImageError` for a missing end, segments that are cut, several pictures, codings that
+    are not read and more scans than any camera or program writes. Pixels are not decoded here.
     """
     parts = [data[:2]]
     metadata = _Metadata()
-    position, scans = 2, 0
+    position, scans, pixels = 2, 0, 0
     for _ in range(MOST_PARTS):
         found = (_MARKER if not scans else _MARKER_AFTER_PIXELS).search(data, position)
         if found is None:
@@ -67,17 +79,30 @@ def bare_jpeg(data: bytes) -> BarePicture:
         content, position = _segment(data, position)
         if marker == _SCAN:
             scans += 1
-            if scans > MOST_SCANS:
-                raise too_many_parts()
+            if scans > _most_scans(pixels):
+                raise too_many_passes()
             position = _end_of_pixels(data, position)
             parts.append(data[found.start() : position])
+        elif marker in _FRAMES_REFUSED:
+            raise rare_coding()
         elif marker in _KEPT or _says_colours(marker, content):
+            if marker in _FRAMES_READ:
+                pixels = max(pixels, _pixels(content))
             parts.append(data[found.start() : position])
         else:
             metadata.note(marker, content)
     else:
         raise too_many_parts()
     return BarePicture(b"".join([*parts, b"\xff\xd9"]), orientation_of(metadata.exif, metadata.xmp))
+
+
+def _most_scans(pixels: int) -> int:
+    return min(MOST_SCANS, max(FREE_SCANS, MOST_SCANNED_PIXELS // max(pixels, 1)))
+
+
+def _pixels(frame: bytes) -> int:
+    """Height times width as a frame's header claims them."""
+    return int.from_bytes(frame[1:3], "big") * int.from_bytes(frame[3:5], "big")
 
 
 def _says_colours(marker: int, content: bytes) -> bool:

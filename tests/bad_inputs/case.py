@@ -13,7 +13,11 @@ NEITHER = "The file is neither a JPEG nor a PNG image, whatever its name says."
 DAMAGED = "The file is not a complete JPEG or PNG image. Export the slice again and re-send it."
 FRAMES = "The file holds several frames. Send one slice per file."
 PARTS = "The file is cut into too many parts. Export the slice again and re-send it."
+PASSES = "The JPEG is coded in more passes than its size allows. Save it as a baseline JPEG or as a PNG."
+RARE = "The JPEG is coded in a way that few programs read. Save it as a baseline JPEG or as a PNG."
 LARGE = "The image has too many pixels. At most 40,000,000 in all and 16,384 on a side are accepted."
+
+CLOSE = 2  # a grey slice at JPEG quality 95, whose finest steps are 2 wide: rounded there and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class Accepted:
 
     size: tuple[int, int]
     pixels: Grey | None = None
-    tolerance: float = 0.0  # mean difference: JPEG and palettes are not exact
+    tolerance: int = 0  # how far any one pixel may be off
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def error_of(sentence: str) -> type[FileUploadError]:
     return FileTooLargeError if sentence == LARGE else UnreadableImageError
 
 
-def like(pixels: Grey, tolerance: float = 0.0) -> Accepted:
+def like(pixels: Grey, tolerance: int = 0) -> Accepted:
     """Accepted, and these are the pixels."""
     height, width = pixels.shape
     return Accepted((width, height), np.asarray(pixels), tolerance)

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from functools import cache
 
-from tests.bad_inputs import cut_and_renamed, jpeg_cases, png_cases
+from tests.bad_inputs import (
+    cut_and_renamed,
+    jpeg_bombs,
+    jpeg_pixels,
+    jpeg_segments,
+    png_bombs,
+    png_chunks,
+    png_pixels,
+)
 from tests.bad_inputs.case import Case
 
 
@@ -15,19 +23,19 @@ def cases() -> Sequence[Case]:
         *cut_and_renamed.renamed(),
         *cut_and_renamed.polyglots(),
         *cut_and_renamed.animated(),
-        *png_cases.pixels(),
-        *png_cases.damaged(),
-        *png_cases.metadata(),
-        *png_cases.bombs(),
-        *jpeg_cases.pixels(),
-        *jpeg_cases.upright(),
-        *jpeg_cases.metadata(),
-        *jpeg_cases.damaged(),
-        *jpeg_cases.bombs(),
+        *png_pixels.pixels(),
+        *png_chunks.damaged(),
+        *png_chunks.metadata(),
+        *png_bombs.bombs(),
+        *jpeg_pixels.pixels(),
+        *jpeg_pixels.upright(),
+        *jpeg_segments.metadata(),
+        *jpeg_segments.damaged(),
+        *jpeg_bombs.bombs(),
     ]
 
 
 @cache
 def largest() -> Sequence[Case]:
     """Pictures at the limit, which take the most memory."""
-    return [*png_cases.largest(), *jpeg_cases.largest()]
+    return [*png_bombs.largest(), *jpeg_bombs.largest()]

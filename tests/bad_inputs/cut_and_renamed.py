@@ -1,5 +1,6 @@
 """Files that are cut, empty, made of noise, or something else under a picture's name."""
 
+import gzip
 import io
 import random
 import struct
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from tests.bad_inputs.case import DAMAGED, EMPTY, FRAMES, NEITHER, Case, like
+from tests.bad_inputs.case import CLOSE, DAMAGED, EMPTY, FRAMES, NEITHER, Case, like
 from tests.bad_inputs.making import (
     SIGNATURE,
     SLICE,
@@ -69,6 +70,10 @@ def renamed() -> Iterator[Case]:
         "gif": saved(rgb, "GIF"),
         "tiff little endian": saved(rgb, "TIFF"),
         "tiff big endian": b"MM\0*" + bytes(64),
+        "animated gif": saved(rgb, "GIF", save_all=True, append_images=[Image.new("RGB", (8, 8), "blue")]),
+        "tiff of 32 bit numbers": saved(Image.new("F", (8, 8), 0.5), "TIFF"),
+        "svg in gzip": gzip.compress(b"<svg xmlns='http://www.w3.org/2000/svg'/>", mtime=0),
+        "windows shortcut": b"L\0\0\0\x01\x14\x02\0" + bytes(68),
         "webp": b"RIFF\x24\0\0\0WEBPVP8 " + bytes(24),
         "bmp": saved(rgb, "BMP"),
         "ico": saved(rgb, "ICO"),
@@ -93,7 +98,7 @@ def renamed() -> Iterator[Case]:
 def polyglots() -> Iterator[Case]:
     """Pictures that are something else as well: they are pictures, and are never served as the other."""
     page = b"<html><script>alert(1)</script></html>"
-    grey = like(SLICE, 2)
+    grey = like(SLICE, CLOSE)
     yield Case("jpeg and zip", lambda: jpeg() + zipped(b"<?php ?>"), grey, "both.jpg")
     yield Case("png and zip", lambda: sliced() + zipped(b"<?php ?>"), like(SLICE))
     yield Case("png and html after its end", lambda: sliced() + page, like(SLICE), "page.html.png")
@@ -126,12 +131,12 @@ def animated() -> Iterator[Case]:
     yield Case(
         "multi-picture jpeg of one",
         lambda: with_segments(jpeg(), segment(0xE2, b"MPF\0" + block)),
-        like(SLICE, 2),
+        like(SLICE, CLOSE),
     )
     yield Case(
         "damaged multi-picture block",
         lambda: with_segments(jpeg(), segment(0xE2, b"MPF\0MM")),
-        like(SLICE, 2),
+        like(SLICE, CLOSE),
     )
 
 

@@ -14,6 +14,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGBA = 0, 2, 3, 4, 6
 SLICE: Grey = np.linspace(0, 255, 24 * 16).reshape(16, 24).astype(np.uint8)
 SLICE.flags.writeable = False
+HEIGHT, WIDTH = SLICE.shape
 
 
 def chunk(kind: bytes, content: bytes = b"", crc: int | None = None) -> bytes:
@@ -25,13 +26,25 @@ def header(width: int, height: int, depth: int = 8, colour: int = GREY, interlac
     return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace))
 
 
-def rows(pixels: Grey) -> bytes:
-    """Unfiltered rows of 8-bit samples, (H, W) or (H, W, channels)."""
+def rows(pixels: npt.NDArray[np.generic]) -> bytes:
+    """Unfiltered rows of samples, (H, W) or (H, W, channels)."""
     return b"".join(b"\0" + row.tobytes() for row in pixels)
 
 
 def idat(raw: bytes) -> bytes:
     return chunk(b"IDAT", zlib.compress(raw))
+
+
+PASSES = (  # of Adam7: first row and column, steps between rows and columns
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)
+GREYS = chunk(b"PLTE", bytes(value for value in range(256) for _ in range(3)))
 
 
 def png(*chunks: bytes, end: bytes = chunk(b"IEND")) -> bytes:
@@ -42,6 +55,11 @@ def sliced(*before: bytes, pixels: Grey = SLICE, after: Sequence[bytes] = ()) ->
     """The slice as a PNG, with chunks between header and pixels, and after the pixels."""
     height, width = pixels.shape
     return png(header(width, height), *before, idat(rows(pixels)), *after)
+
+
+def coloured(samples: npt.NDArray[np.generic], colour: int, depth: int = 8, *before: bytes) -> bytes:
+    """A PNG of the slice's size whose samples are (H, W) or (H, W, channels)."""
+    return png(header(WIDTH, HEIGHT, depth, colour), *before, idat(rows(samples)))
 
 
 def flat_png(width: int, height: int, depth: int = 8, colour: int = GREY, *before: bytes) -> bytes:

@@ -29,8 +29,8 @@ def test_every_mode_becomes_8_bit_grey_of_the_same_size(mode: str) -> None:
     grey = read_grey(saved(image, image_format))
     assert (grey.mode, grey.size) == ("L", (32, 16))
     expected = np.asarray(ramp().convert("1").convert("L") if mode == "1" else ramp(), dtype=int)
-    # Palettes and JPEG are not exact; nothing may be off by more than they cost.
-    assert np.abs(np.asarray(grey, dtype=int) - expected).mean() < 6
+    # JPEG at quality 75 rounds to steps of 8 and more for a block's mean, an eighth of that for each pixel.
+    assert np.abs(np.asarray(grey, dtype=int) - expected).max() <= (3 if mode == "CMYK" else 0)
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
