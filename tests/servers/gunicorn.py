@@ -14,7 +14,7 @@ from shared.settings import Settings
 from stack.ports import LOOPBACK, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30
+PATIENCE_S = 90
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
