@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from PIL import Image
 
 from shared.errors import BrainScanError
+from shared.images import read_grey
 from shared.jobs import Claim, Failure
 from shared.models import Stage
+from shared.originals import read_original
 from shared.results import Finding, ScanResult
+from shared.services import Services
 from worker.analysis import Prediction
 from worker.explanation import explain
 from worker.heatmap import draw
 from worker.preprocessing import ModelInput
 
+MOST_KEPT_PIXELS = (
+    4_000_000  # of one picture; one batch and those beside it are three times BATCH_SIZE of them
+)
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 
 
@@ -28,14 +34,34 @@ class PictureFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Original:
+    """Where the file of a scan is, and what it must be."""
+
+    key: str
+    is_staged: bool
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What is drawn from."""
+
+    picture: Image.Image  # mode "L", upright
+    staged: PictureFile | None  # the original, where the image store does not have it yet
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
-    """One scan on its way through the pipeline: decoded, and ready for the model."""
+    """One scan on its way through the pipeline, ready for the model."""
 
     claim: Claim
     scan_id: str
-    picture: Image.Image  # mode "L", upright
+    original: Original
+    pixels: int
     model_input: ModelInput
-    staged: PictureFile | None  # the original, where the image store does not have it yet
+    decoded: (
+        Decoded | None
+    )  # None: too large to be kept while the model runs; it is decoded again to be drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +72,28 @@ class Drawn:
     uploads: Sequence[Future[None]]
 
 
-def original_file(key: str, data: bytes) -> PictureFile:
-    """The original for the image store, under the key that it had in staging."""
-    return PictureFile(key, data, CONTENT_TYPES[key.rsplit(".", 1)[-1]])
+def decode(services: Services, original: Original, data: bytes) -> Decoded:
+    """The picture in the original's bytes. Raises what `read_grey` raises."""
+    picture = read_grey(data, services.settings.image_limits)
+    if not original.is_staged:
+        return Decoded(picture, None)
+    content_type = CONTENT_TYPES[original.key.rsplit(".", 1)[-1]]
+    return Decoded(picture, PictureFile(original.key, data, content_type))  # the key that it had in staging
 
 
-def draw_finding(item: Slice, prediction: Prediction) -> tuple[Finding, Sequence[PictureFile]]:
+def fetch(services: Services, original: Original) -> bytes:
+    """Raises what `read_original` raises."""
+    return read_original(services, original.key, original.is_staged, original.sha256)
+
+
+def draw_finding(
+    item: Slice, picture: Image.Image, prediction: Prediction
+) -> tuple[Finding, Sequence[PictureFile]]:
     """Heatmap and overlay, under keys of this attempt, and the finding that names them.
 
     The row will name the winner's: an attempt that lost its claim spoils no other's pictures.
     """
-    drawing = draw(item.picture, prediction.evidence_map, item.model_input.crop)
+    drawing = draw(picture, prediction.evidence_map, item.model_input.crop)
     name = f"{item.scan_id}-{item.claim.attempt}.png"
     heatmap = PictureFile(f"heatmap/{name}", drawing.heatmap, "image/png")
     overlay = PictureFile(f"overlay/{name}", drawing.overlay, "image/png")
