@@ -1,4 +1,4 @@
-"""Has the process that computes on this host written its heartbeat row lately? `python -m worker.alive`, a health check.
+"""`python -m worker.alive`: has the process that computes on this host written its heartbeat row lately?
 
 Not `celery inspect ping`: the parent answers pong while its child dies at every start. `/api/ready` knows only
 whether some worker of each role is alive; this finds the one that is not, among many. A Postgres that does not
