@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import OperationalError
 
-from api.commands import audit_trail, backup, database, doctor, mail, reconcile, reports, retention, staff
+from api.commands import (
+    audit_trail,
+    backup,
+    database,
+    doctor,
+    jobs,
+    mail,
+    reconcile,
+    reports,
+    retention,
+    staff,
+)
 from shared.errors import BrainScanError
 from shared.logs import configure_logging
 from shared.settings import SettingsError, load_settings
@@ -35,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m api.cli", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for subject in (database, staff, mail, audit_trail, doctor, reports, reconcile, backup, retention):
+    for subject in (database, staff, mail, audit_trail, doctor, jobs, reports, reconcile, backup, retention):
         subject.register(commands)
     return parser
 
