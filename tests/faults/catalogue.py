@@ -27,8 +27,9 @@ POINTS = (
 )
 
 
-def _fail_at(point: str, action: str = "kill:2") -> Fault:
-    return Fault(f"{action} at {point}", nothing, {"FAIL_AT": f"{point}:{action}"})
+def _fail_at(point: str, action: str = "kill:2", place: Place = Place.LOCAL) -> Fault:
+    where = ", stores outside" if place is Place.OUTSIDE else ""
+    return Fault(f"{action} at {point}{where}", nothing, {"FAIL_AT": f"{point}:{action}"}, place=place)
 
 
 POISON = Fault(
@@ -62,6 +63,9 @@ FAULTS = (
     POISON,
     *SMALL_DISK_FAULTS,
     Fault("no fault, stores outside", nothing, place=Place.OUTSIDE),
+    _fail_at("picture-stored", place=Place.OUTSIDE),
+    _fail_at("results-recorded", place=Place.OUTSIDE),
+    _fail_at("report-stored", place=Place.OUTSIDE),
     *(fault for mood in MOODS for fault in faults_of_store(mood)),
     *MAIL_FAULTS,
 )

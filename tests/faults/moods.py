@@ -24,6 +24,7 @@ class Mood:
 
 
 MOODS = (
+    Mood("is down", 1.0, (Fault(UNAVAILABLE),)),
     Mood("answers 500 and 503", 0.3, (Fault(BROKEN), Fault(UNAVAILABLE))),
     Mood("answers 429", 0.3, (Fault(BUSY),)),
     Mood("hangs", 0.2, (Fault(UNAVAILABLE, stall_s=SILENCE_S),)),

@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from tests.faults.programs import paused
 from tests.faults.scene import Fault, Scene
@@ -141,6 +142,7 @@ def _living_at(skew: timedelta) -> dict[str, str]:
         "FAKETIME": f"{skew.total_seconds():+.0f}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",
+        "PYTHONPATH": str(Path(__file__).with_name("wrong_clock")),
     }
 
 

@@ -21,6 +21,7 @@ class Program:
     argv: list[str]
     environment: dict[str, str]
     is_wanted: bool = True  # False: it stays away when it has ended
+    code: Path = ROOT  # the checkout that it runs, when it is next started
     process: subprocess.Popen[bytes] | None = None
     groups: set[int] = field(default_factory=set)
 
@@ -32,7 +33,7 @@ class Program:
         with (folder / f"{self.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv,
-                cwd=ROOT,
+                cwd=self.code,
                 env={**environment, **self.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,

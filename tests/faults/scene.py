@@ -1,5 +1,6 @@
 """One fault's run: work starts, something breaks, and the ledger is held against what the client was told."""
 
+import re
 import subprocess
 import sys
 import time
@@ -68,6 +69,11 @@ class Fault:
     place: Place = Place.LOCAL
     lacks: Callable[[], str | None] = nothing_lacks  # why it cannot be made here
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is a fail-point that notes how often it fired."""
+        return re.search(r":\d+$", self.environment.get("FAIL_AT", "")) is not None
+
 
 def run_fault(system: System, fault: Fault, scans: int, is_brief: bool = False) -> Ledger:
     """Break something while `scans` pictures are analysed. The system is whole again afterwards."""
@@ -83,6 +89,8 @@ def run_fault(system: System, fault: Fault, scans: int, is_brief: bool = False) 
         driver.join()
     until(lambda: unfinished(system, driver.patient_id) == 0, f"all work ends: {fault.name}", RECOVERY_S)
     seconds = time.monotonic() - mended
+    if fault.is_counted:
+        scene.demand(system.fail_points_fired > 0, "the fail-point was never reached")
     if fault.environment:
         system.restart({})
     system.wait_until_at_work()

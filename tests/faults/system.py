@@ -122,6 +122,11 @@ class System:
                 program.start(self.folder, self.environment())
         self.wait_until_at_work()
 
+    @property
+    def fail_points_fired(self) -> int:
+        """How often a counted fail-point fired since the last restart."""
+        return len(list(Path(self._turns).glob("failpoint-*")))
+
     def wait_until_at_work(self) -> None:
         """Return when the API answers and every worker has a living child."""
         until(self._is_at_work, "all processes are at work")

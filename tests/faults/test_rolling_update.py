@@ -1,0 +1,87 @@
+"""An update while work runs: the schema first, then one process after the other, old and new side by side."""
+
+import signal
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.migrations import known_revisions
+from tests.faults.ledger import finished
+from tests.faults.programs import ROOT, send_signal, working_children
+from tests.faults.scene import Fault, Scene, run_fault
+from tests.faults.system import API, REPORT, SCAN, SCAN_2, System, until
+
+SCANS = 60
+RETRYABLE = {"503", "429", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
+PROGRAM_FOLDERS = ("api", "worker", "shared", "model_weights")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@pytest.fixture(scope="module")
+def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product as it was just before the newest migration, taken from the history."""
+    newest = next((ROOT / "shared/migrations/versions").glob(f"v{known_revisions()[-1]}_*.py"))
+    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest.relative_to(ROOT)))
+    before = _git("rev-parse", "--verify", f"{added}^") if added else ""
+    if not before:
+        pytest.skip("the history does not reach behind the newest migration")
+    folder = tmp_path_factory.mktemp("old-code")
+    archive = folder / "old.tar"
+    subprocess.run(["git", "archive", "-o", archive, before, *PROGRAM_FOLDERS], cwd=ROOT, check=True)
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    assert not (folder / newest.relative_to(ROOT)).exists()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def old_system(old_code: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """The newest schema, under the processes of the version before it."""
+    system = System(tmp_path_factory.mktemp("update"))
+    for program in system.programs.values():
+        program.code = old_code
+    with system.running():
+        yield system
+
+
+def _replace(scene: Scene, name: str) -> None:
+    """Have the new version follow the old one, as `docker compose up` does."""
+    system, program = scene.system, scene.system.programs[name]
+    old = system.pid(name)
+    program.code = ROOT
+    system.terminate(name)
+    until(lambda: program.is_running and system.pid(name) != old, f"{name} is replaced")
+    system.wait_until_at_work()
+    assert Path(f"/proc/{system.pid(name)}/cwd").resolve() == ROOT
+
+
+def _reload_api(scene: Scene) -> None:
+    """SIGHUP: gunicorn starts new processes and ends the old ones once they have answered."""
+    parent = scene.system.pid(API)
+    old = set(working_children(parent))
+    send_signal(parent, signal.SIGHUP)
+    until(lambda: not old & set(working_children(parent)), "the old processes of the API have ended")
+
+
+def update_by_turns(scene: Scene) -> None:
+    scene.wait_for_work(0.1)
+    before = finished(scene.system, scene.driver.patient_id)
+    for name in (API, SCAN, SCAN_2, REPORT):
+        _replace(scene, name)
+    _reload_api(scene)
+    assert before < SCANS, "work was under way when the update began"
+
+
+def test_an_update_loses_nothing_and_does_nothing_twice(old_system: System) -> None:
+    ledger = run_fault(old_system, Fault("update", update_by_turns), SCANS, is_brief=True)
+    assert ledger.accepted == SCANS
+    assert ledger.is_kept(), ledger
+    assert ledger.retried == 0, "every attempt was finished, or given back uncounted"
+    assert set(ledger.answers) - {"200", "202"} <= RETRYABLE, ledger.answers
