@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.archives import _rows
+from api.manifests import read_manifest
 from shared.errors import FileUploadError, ValidationError
 from shared.images import ImageLimits, read_grey
 from tests.bad_inputs.making import exif_segment, jpeg, orientation, repeated_scans, sliced, with_segments
-from tests.bad_inputs.png_cases import pixels
+from tests.bad_inputs.png_pixels import pixels
 
 GOOD: Sequence[bytes] = [
     sliced(),
@@ -71,7 +71,7 @@ def test_a_damaged_picture_is_refused_in_words_or_is_a_picture(data: bytes) -> N
 )
 def test_any_manifest_gives_rows_or_a_sentence(content: bytes) -> None:
     try:
-        rows = _rows(content)
+        rows = read_manifest(content)
     except ValidationError as error:
         field, rows = error.field, {"a sentence instead": ""}
     else:
