@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,11 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 def start_worker(
-    settings: Settings, folder: Path, queues: str = SCAN_QUEUES, **environment: str
+    settings: Settings,
+    folder: Path,
+    queues: str = SCAN_QUEUES,
+    options: Sequence[str] = (),
+    **environment: str,
 ) -> RunningWorker:
     log_file = folder / "worker.log"
     values = {
@@ -65,7 +69,7 @@ def start_worker(
     argv = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", "-n", "scan@%h"]
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [*argv, "-Q", queues, *POOL],
+            [*argv, "-Q", queues, *POOL, *options],
             cwd=ROOT,
             env={**os.environ, **values},
             stdout=log,
