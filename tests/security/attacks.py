@@ -96,6 +96,7 @@ JSON_BOMBS = (
     b'{"age": ' + b"9" * 5000 + b"}",
     b'{"patient_id": ' + b"9" * 400 + b"}",
     b'{"patient_id": 1e400}',
+    b'{"patient_id": 9223372036854775808, "age": 18446744073709551616, "ids": [-9223372036854775809]}',
     b'{"patient_id": -1}',
     b'{"patient_id": NaN, "age": NaN}',
     b'{"patient_id": Infinity, "age": -Infinity}',
