@@ -1,19 +1,23 @@
 """Where a job failed, as the API tells it, and that it runs again from there without loss."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from shared import jobs
+from shared.errors import ModelPredictionError
 from shared.models import Job, JobKind, Scan
 from shared.services import Services
 from shared.settings import Settings
-from tests.fakes import FailingStore, MadeUpModel
-from tests.integration.sending import send
-from worker.pipeline import ScanPipeline
+from tests.fakes import PROVENANCE, FailingStore, MadeUpModel, MadeUpPrediction
+from tests.integration.sending import pictures, send
+from worker.pipeline import LoadedModel, ScanPipeline
 from worker.rendering import ReportRenderer
 
 
@@ -87,6 +91,58 @@ def test_a_report_tells_in_which_stage_it_failed_and_is_rendered_after_all(
     admin.post(f"/api/jobs/{job_id}/retry")
     assert renderer.drain() == 1
     assert stage_of(admin, job_id) == ("succeeded", "done")
+
+
+def test_a_report_whose_pictures_cannot_be_fetched_fails_while_it_is_rendered(
+    admin: FlaskClient,
+    patient_id: int,
+    images: FailingStore,
+    pipeline: ScanPipeline,
+    renderer: ReportRenderer,
+) -> None:
+    send(admin, patient_id)
+    pipeline.drain()
+    job_id = admin.post("/api/report/generate", json={"patient_id": patient_id}).json["job_id"]
+    images.broken = frozenset({"get"})
+    renderer.drain()
+    assert stage_of(admin, job_id) == ("failed", "render")
+    images.broken = frozenset()
+    admin.post(f"/api/jobs/{job_id}/retry")
+    assert renderer.drain() == 1
+    assert stage_of(admin, job_id) == ("succeeded", "done")
+
+
+class LatePrediction:
+    """A prediction whose map is worked out only when it is drawn, and then cannot be."""
+
+    def __init__(self, made: MadeUpPrediction) -> None:
+        self._made = made
+
+    def __getattr__(self, name: str) -> object:
+        if name == "evidence_map":
+            raise ModelPredictionError("made-up failure")
+        return getattr(self._made, name)
+
+
+class LateModel(MadeUpModel):
+    """Works out the map of the first picture late."""
+
+    def predict(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[MadeUpPrediction]:
+        first, *others = super().predict(inputs)
+        return [LatePrediction(first), *others]  # type: ignore[list-item]  # like one, but for its map
+
+
+def test_a_scan_that_cannot_be_drawn_fails_alone_in_that_stage(
+    admin: FlaskClient, patient_id: int, services: Services
+) -> None:
+    spoiled, good = send(admin, patient_id, *pictures(2)).json["job_ids"]
+    pipeline = ScanPipeline(services, LoadedModel(LateModel(), 64, PROVENANCE))
+    try:
+        assert pipeline.drain() == 2
+    finally:
+        pipeline.close()
+    assert stage_of(admin, spoiled) == ("failed", "draw")
+    assert stage_of(admin, good) == ("succeeded", "done")
 
 
 def test_a_job_whose_worker_died_names_no_stage_of_its_work(

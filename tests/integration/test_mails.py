@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from shared import jobs, mails
-from shared.models import Job, JobKind, JobStatus, Lane, Mail, Patient
+from shared.models import Job, JobKind, JobStatus, Lane, Mail, Patient, Stage
 from shared.services import Services
 from shared.settings import Settings
 from shared.sweep import sweep
@@ -359,6 +359,24 @@ def test_a_sender_that_lost_its_claim_records_nothing(with_mail: Services, patie
         assert not mails.record_sent(session, claim)
     assert mail_of(with_mail, job_id).secret is not None
     assert mail_of(with_mail, job_id).sent_at is None
+
+
+def test_a_mail_tells_in_which_stage_it_failed(
+    with_mail: Services, patient: Patient, server: MailServer
+) -> None:
+    server.answer("DATA", "554 5.7.1 Looks like spam")
+    refused = job_of(with_mail, attempted(with_mail, patient))
+    assert (refused.status, refused.stage) == (JobStatus.FAILED, Stage.SEND)
+    job_id = queue_mail(with_mail, patient)
+    with with_mail.sessions.begin() as session:
+        session.execute(update(Mail).values(secret=None))
+    drain(with_mail)
+    expired = job_of(with_mail, job_id)
+    assert (expired.status, expired.stage, expired.error_code) == (
+        JobStatus.FAILED,
+        Stage.GATHER,
+        "MAIL_EXPIRED",
+    )
 
 
 def test_a_mail_whose_sender_crashes_is_tried_as_often_as_any_mail(
