@@ -53,11 +53,15 @@ def main() -> int:
     say(f"{HEAD[0]:<38}" + "".join(f"{name:>10}" for name in HEAD[1:]))
     ledgers: list[Ledger] = []
     is_kept = True
-    for place in Place:
-        possible = [fault for fault in chosen if fault.place is place and not _is_left_out(fault)]
-        if possible:
-            with running_system(folder / place.name.lower(), place) as system:
-                is_kept = _break_all(system, possible, options.scans, ledgers) and is_kept
+    try:
+        for place in Place:
+            possible = [fault for fault in chosen if fault.place is place and not _is_left_out(fault)]
+            if possible:
+                with running_system(folder / place.name.lower(), place) as system:
+                    is_kept = _break_all(system, possible, options.scans, ledgers) and is_kept
+    except SystemExit:  # told to stop: nobody will ask for the logs
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     ARTIFACT.parent.mkdir(exist_ok=True)
     ARTIFACT.write_text(json.dumps([asdict(ledger) for ledger in ledgers], indent=2) + "\n")
     say(f"{len(ledgers)} faults, {sum(ledger.accepted for ledger in ledgers)} scans: {ARTIFACT}")

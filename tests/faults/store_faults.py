@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 
+from redis import Redis
+from redis.exceptions import ResponseError
+
 from tests.faults.moods import Mood, in_mood
 from tests.faults.scene import Fault, Place, Scene
 from tests.faults.small_disk import full, lacks_small_disks
@@ -34,8 +37,17 @@ def fill_the_image_disk(scene: Scene) -> None:
 def fill_the_disk_of_redis(scene: Scene) -> None:
     """Its log of what it was told cannot grow: Redis takes nothing more."""
     scene.wait_for_work(0.1)
-    with full(scene.system.redis.folder):
+    with full(scene.system.redis.folder), Redis.from_url(scene.system.redis.url) as redis:
         scene.last(6)
+        scene.demand(_is_refusing(redis), "Redis took more while its disk was full")
+
+
+def _is_refusing(redis: Redis) -> bool:
+    try:
+        redis.set("anything", "more")
+    except ResponseError:
+        return True
+    return False
 
 
 SMALL_DISK_FAULTS = (

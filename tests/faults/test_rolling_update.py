@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.faults.system import API, REPORT, SCAN, SCAN_2, System, until
 SCANS = 60
 RETRYABLE = {"503", "429", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
 PROGRAM_FOLDERS = ("api", "worker", "shared", "model_weights")
+IMPORTS = "import api, worker.pipeline, worker.rendering"  # not every commit on the way was a whole version
+MOST_TRIED = 20
 
 
 def _git(*arguments: str) -> str:
@@ -26,18 +29,24 @@ def _git(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The product as it was just before the newest migration, taken from the history."""
+    """The product as it was before the newest migration, taken from the history."""
     newest = next((ROOT / "shared/migrations/versions").glob(f"v{known_revisions()[-1]}_*.py"))
-    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", str(newest.relative_to(ROOT)))
-    before = _git("rev-parse", "--verify", f"{added}^") if added else ""
-    if not before:
-        pytest.skip("the history does not reach behind the newest migration")
-    folder = tmp_path_factory.mktemp("old-code")
+    name = str(newest.relative_to(ROOT))
+    added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", name)
+    earlier = _git("rev-list", f"--max-count={MOST_TRIED}", f"{added}^").split() if added else []
+    for commit in earlier:
+        folder = _unpacked(commit, tmp_path_factory.mktemp("old-code"))
+        assert not (folder / name).exists()
+        if subprocess.run([sys.executable, "-c", IMPORTS], cwd=folder, check=False).returncode == 0:
+            return folder
+    pytest.skip("the history does not reach behind the newest migration")
+
+
+def _unpacked(commit: str, folder: Path) -> Path:
     archive = folder / "old.tar"
-    subprocess.run(["git", "archive", "-o", archive, before, *PROGRAM_FOLDERS], cwd=ROOT, check=True)
+    subprocess.run(["git", "archive", "-o", archive, commit, *PROGRAM_FOLDERS], cwd=ROOT, check=True)
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
-    assert not (folder / newest.relative_to(ROOT)).exists()
     return folder
 
 
