@@ -103,7 +103,7 @@ def _worker(role: str, queues: str) -> Program:
         f"{role}-worker",
         "product",
         _celery("worker", "-n", f"{role}@%h", "-Q", queues, *pool),
-        environment={"WORKER_ROLE": role, **MODEL_THREADS},
+        environment={"WORKER_ROLE": role, **MODEL_THREADS, **BIG_BLOCKS},
         stop_seconds=WORKER_STOP_SECONDS,
         stop_children_too=False,
     )
