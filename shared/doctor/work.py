@@ -69,6 +69,6 @@ def _failed(session: Session) -> Finding:
     causes = ", ".join(f"{number} {kind} {code}" for kind, code, number in rows)
     return warning(
         "failures",
-        f"Jobs failed in the last {LOOK_BACK_H} hours ({causes}): GET /api/jobs?status=failed says why, "
-        "POST /api/jobs/ID/retry tries again.",
+        f"Jobs failed in the last {LOOK_BACK_H} hours ({causes}): `python -m api.cli list-failed-jobs` says "
+        "why, `retry-jobs` tries again.",
     )

@@ -255,6 +255,7 @@ def test_a_mail_that_failed_is_remembered(
     assert found["mail"][0] == "warning"
     assert "MAIL_REFUSED_LOGIN" in found["mail"][1]
     assert "1 mail MAIL_REFUSED_LOGIN" in found["failures"][1]
+    assert "list-failed-jobs" in found["failures"][1]
 
 
 def a_patient(session: Session) -> Patient:
