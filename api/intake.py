@@ -24,9 +24,14 @@ from shared.errors import (
     ServiceUnavailableError,
 )
 from shared.failpoints import failpoint
+from shared.logs import get_logger
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
 from shared.queue import hints
 from shared.scans import Registered, StoredOriginal
+
+MOST_NAMED = 20  # jobs of one upload in its log line; all carry its batch_id
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,14 @@ def accept(order: Order) -> ViewResult:
     except (ConflictError, NotFoundError) as error:
         return _finish(order.request.of_twin(error), order)
     failpoint("rows-committed")
+    log.info(
+        "scans accepted",
+        batch_id=str(registered.batch_id),
+        job_ids=[str(job.id) for job in registered.jobs[:MOST_NAMED]],
+        scan_ids=[original.scan_id for original in originals[:MOST_NAMED]],
+        scans=len(originals),
+        refused=len(outcomes) - len(originals),
+    )
     queue = services().queue
     queue.wake(JobKind.SCAN, registered.lane, hints(registered.jobs))
     if report is not None:

@@ -7,6 +7,7 @@ import uuid
 import structlog
 from flask import Flask, Response, g, request
 
+from api import metrics
 from api.wiring import services
 from shared.logs import get_logger
 
@@ -31,6 +32,7 @@ def register_request_log(app: Flask) -> None:
         given = request.headers.get(HEADER, "")
         g.request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         g.began = time.perf_counter()
+        metrics.request_began()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
@@ -41,13 +43,24 @@ def register_request_log(app: Flask) -> None:
             response.headers.setdefault(name, value)
         if services().settings.public_url.startswith("https://"):
             response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
+        route = str(request.url_rule or "unknown")  # not the path: paths can hold ids and tokens
+        seconds = time.perf_counter() - g.get("began", time.perf_counter())
+        metrics.request_answered(
+            request.method, route, response.status_code, seconds, was_held=g.get("was_held", False)
+        )
         if request.endpoint not in _QUIET:
-            # The rule, not the path: paths can hold ids and tokens.
             log.info(
                 "request",
                 method=request.method,
-                route=str(request.url_rule or "unknown"),
+                route=route,
                 status=response.status_code,
-                ms=round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1),
+                ms=round(seconds * 1000, 1),
+                bytes_in=request.content_length,
+                bytes_out=response.content_length,
             )
         return response
+
+    @app.teardown_request
+    def forget(_: BaseException | None) -> None:
+        if g.pop("began", None) is not None:
+            metrics.request_gone()

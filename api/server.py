@@ -15,18 +15,11 @@ from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn import util
-from gunicorn.http.errors import (
-    ExpectationFailed,
-    InvalidHeader,
-    InvalidHeaderName,
-    InvalidHTTPVersion,
-    InvalidRequestLine,
-    InvalidRequestMethod,
-    ObsoleteFolding,
-    ParseException,
-    UnsupportedTransferCoding,
-)
+from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
+
+from shared.logs import server_logging
+from shared.metrics import multiprocess
 
 HEAD_SECONDS = 10  # for the whole head of a request
 LARGEST_HEAD = 32_768
@@ -37,14 +30,14 @@ UNREAD_SECONDS = 0.5  # for the rest of a body that the route did not read
 LINGER_SECONDS = 2.0
 MOST_DRAINED = 65_536  # bytes that are thrown away after the answer
 QUOTING = (  # errors that say what was sent, in the log and in the answer; it may hold a password or a token
-    ExpectationFailed,
-    InvalidHTTPVersion,
-    InvalidHeader,
-    InvalidHeaderName,
-    InvalidRequestLine,
-    InvalidRequestMethod,
-    ObsoleteFolding,
-    UnsupportedTransferCoding,
+    errors.ExpectationFailed,
+    errors.InvalidHTTPVersion,
+    errors.InvalidHeader,
+    errors.InvalidHeaderName,
+    errors.InvalidRequestLine,
+    errors.InvalidRequestMethod,
+    errors.ObsoleteFolding,
+    errors.UnsupportedTransferCoding,
 )
 
 
@@ -161,7 +154,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             return False
         try:
             return bool(conn.parser.finish_body(deadline=time.monotonic() + UNREAD_SECONDS))
-        except ParseException:  # the request has its answer, and gets no second one
+        except errors.ParseException:  # the request has its answer, and gets no second one
             return False
 
     def _cap_keepalive(self, deadline: float) -> None:
@@ -237,9 +230,7 @@ def _has_head(sock: TimedSocket) -> bool:
 worker_class = Worker
 workers = 2
 threads = 16
-worker_connections = (
-    400  # of each process: with everything else it opens, less than the usual 1024 descriptors
-)
+worker_connections = 400  # of each process: with all else that it opens, below the usual 1024 descriptors
 graceful_timeout = 30
 control_socket_disable = True
 limit_request_line = 4094
@@ -248,3 +239,7 @@ sendfile = False  # the system's own call knows no slow reader
 # Who forwards, and what of it counts, is TRUSTED_PROXIES' alone: by itself gunicorn believes every neighbour.
 forwarded_allow_ips = ""
 forwarder_headers = ""
+logconfig_dict = server_logging()
+raw_env = multiprocess.environment()
+on_starting, when_ready = multiprocess.on_starting, multiprocess.when_ready
+child_exit, on_exit = multiprocess.child_exit, multiprocess.on_exit

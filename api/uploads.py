@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
+from api import metrics
 from api.wiring import services, wiring
 from shared.errors import BrainScanError, FileUploadError, StorageError, UnreadableImageError
 from shared.ids import new_scan_id
@@ -53,7 +54,10 @@ def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
     """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
     with _threads_for(len(uploads)) as threads:
-        return list(threads.map(lambda upload: _take(built, upload), uploads))
+        outcomes = list(threads.map(lambda upload: _take(built, upload), uploads))
+    refusals = [outcome.code for outcome in outcomes if isinstance(outcome, Refused)]
+    metrics.files_taken(len(outcomes) - len(refusals), refusals)
+    return outcomes
 
 
 def check_uploads(uploads: Sequence[Upload | Refused]) -> list[Checked | Refused]:

@@ -6,8 +6,9 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 
-from flask import request
+from flask import g, request
 
+from api import metrics
 from api.wiring import services, wiring
 from shared import job_queries
 from shared.models import UNFINISHED, Job
@@ -56,10 +57,15 @@ def poll(
     While as many requests are held as may be, the jobs are read once: who waits must leave threads to others.
     """
     rows = _read(job_ids)
-    if seconds <= 0 or is_enough(rows) or not wiring().waiting_slots.acquire(blocking=False):
+    if seconds <= 0 or is_enough(rows):
         return rows
+    if not wiring().waiting_slots.acquire(blocking=False):
+        metrics.NOT_HELD.inc()
+        return rows
+    g.was_held = True
     try:
-        return _poll_on(job_ids, time.monotonic() + seconds, is_enough)
+        with metrics.request_held():
+            return _poll_on(job_ids, time.monotonic() + seconds, is_enough)
     finally:
         wiring().waiting_slots.release()
 

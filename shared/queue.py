@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from shared.logs import get_logger
+from shared.metrics.upkeep import NOT_SENT, SENT, WAKE_UPS
 from shared.models import Job, JobKind, Lane
 from shared.settings import Settings
 
@@ -126,6 +127,7 @@ class CeleryQueue:
 
     def wake(self, kind: JobKind, lane: Lane, waiting: Sequence[Hint]) -> bool:
         if time.monotonic() < self._paused_until:
+            WAKE_UPS.labels(NOT_SENT).inc()
             return False
         if not self.is_up():  # asked first, because Celery's own connection tries for six seconds
             return self._pause(kind, len(waiting), "no answer to a ping")
@@ -142,11 +144,13 @@ class CeleryQueue:
                 )
         except (OperationalError, RedisError, OSError) as error:
             return self._pause(kind, len(waiting), type(error).__name__)
+        WAKE_UPS.labels(SENT).inc()
         return True
 
     def _pause(self, kind: JobKind, jobs: int, cause: str) -> bool:
         """Send nothing for a while: neither this request nor the next may wait for an ill broker again."""
         self._paused_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+        WAKE_UPS.labels(NOT_SENT).inc()
         log.warning("wake-up not sent, the sweeper will", kind=kind, jobs=jobs, cause=cause)
         return False
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from shared import heartbeat, idempotency, job_queries, jobs, login_throttle, mails
 from shared.logs import get_logger
+from shared.metrics import upkeep
 from shared.models import JobKind, Lane
 from shared.services import Services
 
@@ -24,6 +25,7 @@ def sweep(services: Services) -> None:
     forgotten = {}
     with services.sessions.begin() as session:
         if not session.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK}):
+            upkeep.SWEEPS.labels(upkeep.OTHERS_TURN).inc()
             return
         bounds = dict.fromkeys(JobKind, settings.max_attempts) | {JobKind.MAIL: mails.max_attempts(settings)}
         expired = sum(
@@ -41,8 +43,11 @@ def sweep(services: Services) -> None:
         ):
             limit = HINTS_PER_SWEEP * (settings.batch_size if kind == JobKind.SCAN else 1)
             forgotten[kind, lane] = job_queries.waiting(session, kind, lane, FORGOTTEN_AFTER_S, limit)
+    upkeep.SWEEPS.labels(upkeep.RAN).inc()
+    upkeep.EXPIRED.inc(expired)
     if expired:
         log.warning("jobs taken from silent workers", jobs=expired)
     for (kind, lane), waiting in forgotten.items():
         if waiting and services.queue.waiting_hints(kind, lane) < HINTS_PER_SWEEP:
+            upkeep.FORGOTTEN.labels(kind, lane).inc(len(waiting))
             services.queue.wake(kind, lane, waiting)

@@ -3,7 +3,7 @@
 from prometheus_client import Counter
 
 SWEEPS = Counter("brain_tumor_sweeps_total", "Looks for what got stuck", ("outcome",))
-RAN, OTHERS_TURN, FAILED = "ran", "others_turn", "failed"
+RAN, OTHERS_TURN = "ran", "others_turn"
 EXPIRED = Counter("brain_tumor_sweep_expired_leases_total", "Jobs taken from silent workers")
 FORGOTTEN = Counter(
     "brain_tumor_sweep_forgotten_jobs_total",
@@ -15,7 +15,7 @@ WAKE_UPS = Counter(
 )
 SENT, NOT_SENT = "sent", "not_sent"
 
-for _outcome in (RAN, OTHERS_TURN, FAILED):
+for _outcome in (RAN, OTHERS_TURN):
     SWEEPS.labels(_outcome)
 for _outcome in (SENT, NOT_SENT):
     WAKE_UPS.labels(_outcome)
