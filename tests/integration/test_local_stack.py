@@ -118,6 +118,15 @@ def test_flower_shows_nothing_without_its_password(access: Mapping[str, str]) ->
     assert httpx.get(f"{access['flower']}/workers", auth=login, trust_env=False).status_code == 200
 
 
+def test_no_process_shows_a_secret_in_its_arguments(stack: LocalStack) -> None:
+    """Everybody on the machine can read those."""
+    secrets = json.loads((stack.state / "secrets.json").read_text())
+    shown = [" ".join(process.cmdline()) for process in stack.left()]
+    for word in ("gunicorn", "flower", "postgres", "redis-server", "beat"):
+        assert [line for line in shown if word in line], word
+    assert [name for name, secret in secrets.items() for line in shown if secret in line] == []
+
+
 def test_the_doctor_looks_at_the_running_stack(stack: LocalStack) -> None:
     found = json.loads(stack.run("run", "api.cli", "doctor", "--json"))
     levels = {check["name"]: check["level"] for check in found["checks"] if check["name"] != "settings"}
@@ -142,6 +151,18 @@ def test_a_killed_scan_worker_comes_back_and_scans_go_from_upload_to_report(
     wait_for(lambda: stack.processes()["scan-worker"]["state"] == "RUNNING", 30)
     assert stack.processes()["scan-worker"]["pid"] != killed["pid"]
     wait_for(lambda: not any(psutil.pid_exists(pid) for pid in killed["children"]), 30)
+
+
+def test_flower_tells_of_tasks_and_of_no_patient(access: Mapping[str, str]) -> None:
+    """After the scans of the test before."""
+    login = (access["flower username"], access["flower password"])
+    with httpx.Client(base_url=access["flower"], auth=login, trust_env=False, timeout=30) as flower:
+        tasks = flower.get("/api/tasks").json()
+        paths = ["/api/tasks", "/tasks", "/workers", "/api/task/types", "/metrics"]
+        told = "".join(flower.get(path).text for path in (*paths, *(f"/task/{name}" for name in tasks)))
+    assert tasks
+    patient = [str(value) for value in PATIENT.values() if len(str(value)) > 4]
+    assert [word for word in (*patient, ".png", "original/", "overlay/") if word in told] == []
 
 
 def test_data_survives_a_stop_that_leaves_no_process(stack: LocalStack, client: ApiClient) -> None:
