@@ -62,6 +62,7 @@ def make_certificate(folder: Path, host: str) -> None:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         ),
+        0o400,
     )
     _write(certificate, _signed(private, host).public_bytes(serialization.Encoding.PEM))
     sys.stdout.write(f"made {certificate} for {host}\n")
@@ -104,11 +105,12 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, mode: int = READABLE) -> None:
     """Whole or not at all: a reader waits until the file is there."""
     unfinished = path.with_name(f".{path.name}")
+    unfinished.unlink(missing_ok=True)
     unfinished.write_bytes(content)
-    unfinished.chmod(READABLE)
+    unfinished.chmod(mode)
     unfinished.replace(path)
 
 
