@@ -2,7 +2,8 @@
 
 A stack of its own with the load-test engine takes pictures from the batch client, several requests at a time.
 Meanwhile pollers ask for random jobs. Counted afterwards, in the database: was any picture lost, or taken
-twice? Measured: images per second, how long polls took, and whether the API's memory grew.
+twice? Measured: images per second, how long polls took, and whether the API's memory grew; beside them whose
+the processor was, since all of it means little while others work on the same machine.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.cpu import CpuShare
 from bench.pictures import picture_bytes
 from bench.polling import Pollers
 from bench.watching import Watch
@@ -65,8 +67,8 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
 def measure(stack: Stack, pictures: Path, home: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Send the pictures, poll meanwhile, wait for the end, count."""
     access = stack.up()
-    api_pid = next(process["pid"] for process in stack.status()["processes"] if process["role"] == "api")
-    watch = Watch(stack.environment()["DATABASE_URL"], api_pid)
+    pids = {process["role"]: process["pid"] for process in stack.status()["processes"]}
+    watch = Watch(stack.environment()["DATABASE_URL"], pids["api"])
     load_before = os.getloadavg()[0]
     with ApiClient.signed_in(access.url, access.username, access.password) as client:
         patient_id = client.create_patient(PATIENT)
@@ -75,6 +77,7 @@ def measure(stack: Stack, pictures: Path, home: Path, options: argparse.Namespac
     environment = {**os.environ, **folders, "BRAIN_SCANS_PASSWORD": access.password}
     _client(environment, "login", access.url, "--username", access.username)
     watch.look()
+    cpu = CpuShare(pid for pid in pids.values() if pid)
     _say(f"Sending {options.count} pictures …")
     began = time.monotonic()
     with Pollers(access.url, token, watch.ids, options.pollers, options.poll_pause) as pollers:
@@ -89,6 +92,7 @@ def measure(stack: Stack, pictures: Path, home: Path, options: argparse.Namespac
         wait_for_end(watch, submitted["accepted"])
         seconds = time.monotonic() - began
         all_polls = pollers.count()
+        cpu_seconds = cpu.seconds()
         time.sleep(IDLE_S)
     _client(environment, "results", "--csv", str(home / "results.csv"))
     tally = watch.tally()
@@ -121,6 +125,7 @@ def measure(stack: Stack, pictures: Path, home: Path, options: argparse.Namespac
         "parallel": options.parallel,
         "picture_px": options.side,
         "cores": os.cpu_count(),
+        "cpu_seconds": cpu_seconds,
         "load_before": round(load_before, 2),
     }
 
