@@ -13,7 +13,6 @@ from stack.state import Secrets, StateFolder
 
 FLOWER_USER = "ops"
 FLOWER_TASKS = 5000  # that it remembers, 5 KB each; by default it goes on growing up to 100,000
-API_WORKERS, API_THREADS = 2, 16
 WORKER_STOP_SECONDS = 90  # longest batch plus Celery's own slow exit, which can take half a minute
 STOP_SECONDS = 30
 # Between two operations the model's threads sleep: spinning, OpenMP's default, takes the cores from those
@@ -88,9 +87,9 @@ def product_programs(state: StateFolder, secrets: Secrets, ports: Ports) -> list
 
 
 def _gunicorn(port: int) -> tuple[str, ...]:
-    size = ("--worker-class", "gthread", "--workers", str(API_WORKERS), "--threads", str(API_THREADS))
-    bind = ("--bind", f"{LOOPBACK}:{port}", "--graceful-timeout", str(STOP_SECONDS), "--no-control-socket")
-    return (sys.executable, "-m", "gunicorn", *size, *bind, "api.wsgi:app")
+    options = ("--config", "api/server.py", "--bind", f"{LOOPBACK}:{port}")
+    stop = ("--graceful-timeout", str(STOP_SECONDS))
+    return (sys.executable, "-m", "gunicorn", *options, *stop, "api.wsgi:app")
 
 
 def _worker(role: str, queues: str) -> Program:

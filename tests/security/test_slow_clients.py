@@ -113,6 +113,7 @@ def test_slow_bodies_and_slow_readers_hold_threads_for_seconds_only(
         trickle.join()
     while time.monotonic() < began + PATIENCE_SECONDS + SLACK / 2:
         seconds_of_a_request(server)
+        time.sleep(0.2)
     assert seconds_of_a_request(server) < SLACK / 2
     assert all(len(listen(reader).received) < LARGE for reader in readers)
 
