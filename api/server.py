@@ -242,4 +242,4 @@ forwarder_headers = ""
 logconfig_dict = server_logging()
 raw_env = multiprocess.environment()
 on_starting, when_ready = multiprocess.on_starting, multiprocess.when_ready
-child_exit, on_exit = multiprocess.child_exit, multiprocess.on_exit
+post_fork, child_exit, on_exit = multiprocess.post_fork, multiprocess.child_exit, multiprocess.on_exit

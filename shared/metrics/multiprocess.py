@@ -10,6 +10,7 @@ while metrics are being read.
 import os
 import shutil
 import struct
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from shared.metrics.endpoint import MetricsEndpoint
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # the library's
+PRODUCT = __name__.partition(".")[0]
 ADDED_UP = ("counter", "histogram")  # of dead children too: what was counted stays counted
 _DEAD = 0  # the process id under which the dead are kept
 _UNREADABLE = (RuntimeError, ValueError, struct.error, OSError)
@@ -83,6 +85,12 @@ def when_ready(server: Any) -> None:
         before=_reading.acquire, after_in_parent=_reading.release, after_in_child=_leave_to_parent
     )
     endpoint.start()
+
+
+def post_fork(_: Any, __: Any) -> None:
+    """Forget the product's modules that the master has read: after a reload children run the new code."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == PRODUCT]:
+        del sys.modules[name]
 
 
 def child_exit(_: Any, worker: Any) -> None:

@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +17,14 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared import accounts
+from shared import __version__, accounts
 from shared.metrics.backlog import BacklogCollector
 from shared.services import build_services
 from shared.settings import Settings
 from stack.ports import LOOPBACK, free_port
 from tests.fakes import picture
 from tests.integration.conftest import ADMIN_PASSWORD
-from tests.servers.gunicorn import running_api
+from tests.servers.gunicorn import ROOT, environment_of, running_api
 
 PATIENCE_S = 60
 
@@ -218,3 +221,45 @@ def test_a_database_that_stands_still_delays_metrics_for_seconds_only(
         (metric,) = collector.collect()
     assert metric.samples[0].value == 0
     assert time.monotonic() - began < 5
+
+
+def test_what_the_master_imported_does_not_outlive_a_reload(
+    settings: Settings, sessions: object, tmp_path: Path
+) -> None:
+    del sessions
+    for folder in ("api", "shared"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    url = f"http://{LOOPBACK}:{(port := free_port())}"
+    version = tmp_path / "shared" / "__init__.py"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--config",
+            "api/server.py",
+            "--bind",
+            f"{LOOPBACK}:{port}",
+            "api.wsgi:app",
+        ],
+        cwd=tmp_path,
+        env={**environment_of(settings), "METRICS_PORT": str(free_port()), "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def answers_as(wanted: str) -> bool:
+        try:
+            answer = httpx.get(f"{url}/api/health", trust_env=False, headers={"Connection": "close"})
+        except httpx.TransportError:
+            return False
+        return answer.json()["version"] == wanted
+
+    try:
+        until(lambda: answers_as(__version__), "the API answers")
+        version.write_text(version.read_text().replace(f'"{__version__}"', '"99.0-reloaded"'))
+        process.send_signal(signal.SIGHUP)
+        until(lambda: all(answers_as("99.0-reloaded") for _ in range(6)), "all processes run the new code")
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
