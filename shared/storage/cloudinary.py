@@ -92,8 +92,8 @@ class CloudinaryStore:
 
         def fetch() -> bytes:
             reply = self._delivered("GET", url)
-            if not reply.data:
-                raise TryLaterError("Cloudinary delivered an empty picture.")
+            if not reply.data or not reply.headers.get("Content-Type", "").startswith("image/"):
+                raise TryLaterError("Cloudinary delivered something else than a picture.")
             return reply.data
 
         return ask(fetch, self.role, self._timeout_s)

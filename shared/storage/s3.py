@@ -139,6 +139,9 @@ class S3Store:
                 data = read_whole(body.iter_chunks(_CHUNK), deadline)
             if not data:
                 raise TryLaterError("S3 gave an empty object.")
+            digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            if not _is_whole(answer, digest):
+                raise TryLaterError("S3 gave something else than the object that it names.")
             return data
 
         return self._ask(fetch)
@@ -238,7 +241,7 @@ def _domain_error(error: BotoCoreError | ClientError) -> StorageError:
 
 
 def _is_whole(answer: dict[str, Any], digest: str) -> bool:
-    """True if the ETag, an object's MD5, agrees. Under a KMS key it is something else, and only there."""
+    """True if the ETag agrees: an object's MD5, but under a KMS key or uploaded in parts something else."""
     etag = str(answer.get("ETag", "")).strip('"')
-    is_kms = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-    return bool(etag) and (is_kms or etag == digest)
+    is_other = str(answer.get("ServerSideEncryption", "")).startswith("aws:kms") or "-" in etag
+    return bool(etag) and (is_other or etag == digest)

@@ -73,7 +73,10 @@ DELIVERY_FAULTS = {
     name: PASSING[name]
     for name in PASSING
     if not name.startswith(("another", "fewer", "200 that", "an answer that trickles"))
-} | {"a delivery that trickles": Fault(trickle_s=5)}
+} | {
+    "a delivery that trickles": Fault(trickle_s=5),
+    "somebody else's page": Fault(Answer(200, b"<html>Welcome</html>", {"Content-Type": "text/html"})),
+}
 
 
 @pytest.mark.parametrize("fault", DELIVERY_FAULTS.values(), ids=DELIVERY_FAULTS.keys())

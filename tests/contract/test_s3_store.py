@@ -50,6 +50,8 @@ UPLOAD_FAULTS = BOTH | {
 }
 DOWNLOAD_FAULTS = BOTH | {
     "an empty object": Fault(Answer(200)),
+    "somebody else's page": Fault(Answer(200, b"<html>Welcome</html>", {"Content-Type": "text/html"})),
+    "other bytes": Fault(change=lambda answer: replace(answer, body=b"x" * len(answer.body))),
     "a connection that breaks half way": Fault(is_reset=True),
     "an answer that trickles": Fault(Answer(200, bytes(100_000)), trickle_s=0.05),
 }
@@ -83,6 +85,14 @@ def test_a_download_survives_one_fault_and_gives_up_after_three(
         s3_store.get(KEY)
     assert caught.value.retryable
     assert len(s3_server.requests) == 2 + ATTEMPTS
+
+
+def test_an_object_that_others_uploaded_in_parts_is_taken_as_it_is(
+    s3_store: S3Store, s3_server: S3Server
+) -> None:
+    s3_store.put(KEY, PDF, "application/pdf")
+    s3_server.faults += [with_etag('"0123456789abcdef0123456789abcdef-2"')]
+    assert s3_store.get(KEY) == PDF
 
 
 CALLS: dict[str, Callable[[S3Store], object]] = {
