@@ -31,7 +31,7 @@ MOODS = (
     Mood("is slow", 1.0, (Fault(stall_s=0.3),)),
     Mood("breaks off its answers", 0.3, (Fault(is_reset=True),)),
     Mood("does the work, answers too late", 0.2, (Fault(stall_s=SILENCE_S),)),
-    Mood("trickles", 0.3, (Fault(trickle_s=0.5),)),
+    Mood("trickles", 0.3, (Fault(trickle_s=0.3, trickle_bytes=10),)),
     Mood("answers 200 and nothing", 0.3, (Fault(change=lambda _: Answer(200)),)),
     Mood("answers 200 and something else", 0.3, (Fault(change=lambda _: SOMETHING_ELSE),)),
 )

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-TRICKLE_BYTES = 200
-
 
 @dataclass(frozen=True)
 class Request:
@@ -45,7 +43,8 @@ class Fault:
     change: Callable[[Answer], Answer] = lambda answer: answer  # of the answer that is due
     stall_s: float = 0  # silence before the answer
     is_reset: bool = False  # the connection breaks in the middle of the answer
-    trickle_s: float = 0  # pause after each few bytes
+    trickle_s: float = 0  # pause after each `trickle_bytes`
+    trickle_bytes: int = 200
 
 
 def _kind(_: Request) -> Fault | None:
@@ -141,8 +140,8 @@ class LoopbackServer:
         if not fault.trickle_s:
             handler.wfile.write(answer.body)
             return
-        for start in range(0, len(answer.body), TRICKLE_BYTES):
-            handler.wfile.write(answer.body[start : start + TRICKLE_BYTES])
+        for start in range(0, len(answer.body), fault.trickle_bytes):
+            handler.wfile.write(answer.body[start : start + fault.trickle_bytes])
             handler.wfile.flush()
             if self._stopping.wait(fault.trickle_s):
                 return

@@ -1,6 +1,8 @@
-"""An update while work runs: the schema first, then one process after the other, old and new side by side."""
+"""An update while work runs: the schema first, then one process after the other, old and new side by side.
 
-import signal
+`make update-check` runs it. The old version is the one before the newest migration, from the history.
+"""
+
 import subprocess
 import sys
 import tarfile
@@ -11,15 +13,15 @@ import pytest
 
 from shared.migrations import known_revisions
 from tests.faults.ledger import finished
-from tests.faults.programs import ROOT, send_signal, working_children
+from tests.faults.programs import ROOT
 from tests.faults.scene import Fault, Scene, run_fault
 from tests.faults.system import API, REPORT, SCAN, SCAN_2, System, until
 
 SCANS = 60
-RETRYABLE = {"503", "429", "ConnectError", "ReadError", "WriteError", "RemoteProtocolError"}
+RETRYABLE = {"503", "429", "ConnectError", "ReadError", "ReadTimeout", "WriteError", "RemoteProtocolError"}
 PROGRAM_FOLDERS = ("api", "worker", "shared", "model_weights")
 IMPORTS = "import api, worker.pipeline, worker.rendering"  # not every commit on the way was a whole version
-MOST_TRIED = 20
+STEPS = (1, 2, 4, 8, 16, 32)
 
 
 def _git(*arguments: str) -> str:
@@ -33,8 +35,9 @@ def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     newest = next((ROOT / "shared/migrations/versions").glob(f"v{known_revisions()[-1]}_*.py"))
     name = str(newest.relative_to(ROOT))
     added = _git("log", "--diff-filter=A", "--format=%H", "-1", "--", name)
-    earlier = _git("rev-list", f"--max-count={MOST_TRIED}", f"{added}^").split() if added else []
-    for commit in earlier:
+    for step in STEPS if added else ():
+        if not (commit := _git("rev-parse", "--verify", f"{added}~{step}")):
+            break
         folder = _unpacked(commit, tmp_path_factory.mktemp("old-code"))
         assert not (folder / name).exists()
         if subprocess.run([sys.executable, "-c", IMPORTS], cwd=folder, check=False).returncode == 0:
@@ -71,20 +74,11 @@ def _replace(scene: Scene, name: str) -> None:
     assert Path(f"/proc/{system.pid(name)}/cwd").resolve() == ROOT
 
 
-def _reload_api(scene: Scene) -> None:
-    """SIGHUP: gunicorn starts new processes and ends the old ones once they have answered."""
-    parent = scene.system.pid(API)
-    old = set(working_children(parent))
-    send_signal(parent, signal.SIGHUP)
-    until(lambda: not old & set(working_children(parent)), "the old processes of the API have ended")
-
-
 def update_by_turns(scene: Scene) -> None:
     scene.wait_for_work(0.1)
     before = finished(scene.system, scene.driver.patient_id)
     for name in (API, SCAN, SCAN_2, REPORT):
         _replace(scene, name)
-    _reload_api(scene)
     assert before < SCANS, "work was under way when the update began"
 
 
