@@ -7,7 +7,7 @@ REQUIREMENTS := $(wildcard requirements-*.txt)
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs clean test lint format audit bench faults soak model-card
+.PHONY: help setup demo up down status logs clean test lint format audit bench faults update-check soak model-card
 
 # TORCH_INDEX is remembered in the stamp: leaving it out later keeps what is installed.
 ifneq ($(TORCH_INDEX),)
@@ -17,7 +17,7 @@ endif
 endif
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## make .venv and install everything; TORCH_INDEX=url picks PyTorch's CPU or CUDA wheels
 
@@ -79,6 +79,9 @@ soak: setup ## mixed work for MINUTES=10 on a stack of its own; fails if somethi
 
 faults: setup ## break what can break while scans are analysed; FAULTS="words" picks some
 	@exec $(BIN)/python -m tests.faults $(FAULTS)
+
+update-check: setup ## replace the version before the newest migration process by process, while scans run
+	@exec $(BIN)/python -m pytest tests/faults/rolling_update.py
 
 model-card: setup ## write model_weights/MODEL_CARD.md and its charts from manifest.json and metrics.json
 	@exec $(BIN)/python -m worker.training.model_card
