@@ -119,7 +119,8 @@ class Stack:
         self.say("Starting Postgres and Redis …")
         for server in (postgres, redis):
             server.prepare()
-        programs = [*data_programs(postgres, redis), *product_programs(self.state, secrets, ports)]
+        product = product_programs(self.state, secrets, ports, self.settings.metrics_port)
+        programs = [*data_programs(postgres, redis), *product]
         supervisor.spawn(programs, environment)
         for server in (postgres, redis):
             server.wait_until_ready()

@@ -72,15 +72,18 @@ def data_programs(postgres: Cluster, redis: RedisServer) -> list[Program]:
     ]
 
 
-def product_programs(state: StateFolder, secrets: Secrets, ports: Ports) -> list[Program]:
-    """The API, the workers, the scheduler and the monitor."""
+def product_programs(
+    state: StateFolder, secrets: Secrets, ports: Ports, metrics_port: int | None = None
+) -> list[Program]:
+    """The API, the workers, the scheduler and the monitor; `metrics_port` and the next two: see settings."""
+    serving = [{"METRICS_PORT": str(metrics_port + n)} if metrics_port else {} for n in range(3)]
     flower_login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{secrets.flower_password}"}
     schedule = ("beat", "--schedule", str(state.root / "beat" / "schedule"))
     flower = ("flower", f"--address={LOOPBACK}", f"--port={ports.flower}", f"--max-tasks={FLOWER_TASKS}")
     return [
-        Program("api", "product", _gunicorn(ports.api), environment=BIG_BLOCKS),
-        _worker("scan", "scans.interactive,scans.bulk"),
-        _worker("report", "reports,mail,system"),
+        Program("api", "product", _gunicorn(ports.api), environment={**BIG_BLOCKS, **serving[0]}),
+        _worker("scan", "scans.interactive,scans.bulk", serving[1]),
+        _worker("report", "reports,mail,system", serving[2]),
         Program("beat", "product", _celery(*schedule)),
         Program("flower", "product", _celery(*flower), environment=flower_login),
     ]
@@ -92,7 +95,7 @@ def _gunicorn(port: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "gunicorn", *options, *stop, "api.wsgi:app")
 
 
-def _worker(role: str, queues: str) -> Program:
+def _worker(role: str, queues: str, serving: Mapping[str, str]) -> Program:
     """A Celery worker with one child that computes.
 
     Only the parent is asked to stop: it lets the child finish its batch, which a signal of its own would end.
@@ -102,7 +105,7 @@ def _worker(role: str, queues: str) -> Program:
         f"{role}-worker",
         "product",
         _celery("worker", "-n", f"{role}@%h", "-Q", queues, *pool),
-        environment={"WORKER_ROLE": role, **MODEL_THREADS, **BIG_BLOCKS},
+        environment={"WORKER_ROLE": role, **MODEL_THREADS, **BIG_BLOCKS, **serving},
         stop_seconds=WORKER_STOP_SECONDS,
         stop_children_too=False,
     )

@@ -25,15 +25,17 @@ class StackSettings:
     flower_port: int | None
     scans: Path | None
     environment: Mapping[str, str]
+    metrics_port: int | None = None  # of the API; the workers serve theirs on the next two
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Read PORT, FLOWER_PORT and SCANS. The rest is handed on to the processes as it is."""
+        """Read PORT, FLOWER_PORT, METRICS_PORT and SCANS. The rest is handed on to the processes as it is."""
         environment = dict(os.environ)
         scans = environment.pop("SCANS", "")
         return cls(
             port=_port(environment, "PORT"),
             flower_port=_port(environment, "FLOWER_PORT"),
+            metrics_port=_port(environment, "METRICS_PORT"),
             scans=Path(scans).expanduser() if scans else None,
             environment=environment,
         )
