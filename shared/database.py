@@ -15,6 +15,8 @@ CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
 RESTED_S = 1.0  # a connection that was used more lately is not tried out before its next use
 PRODUCT = "brain-scans"
+# A server that is cut off says nothing. Connections to it are given up after this.
+SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
 def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
@@ -33,6 +35,7 @@ def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
         hide_parameters=True,  # statements in error texts must not carry patient data
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
+            **SILENCE,
             "fallback_application_name": name,  # DATABASE_URL may give another one
             "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
         },
