@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.commands import CONNECTION_NAME, add_command
-from shared.backup import Manifest, Restored, read_manifest, restore, take_backup
+from shared.backup import (
+    Brought,
+    Manifest,
+    Restored,
+    bring_objects,
+    read_manifest,
+    restore,
+    take_backup,
+)
 from shared.services import build_services
 from shared.settings import Settings
 
@@ -34,7 +42,13 @@ def register(commands: "Commands") -> None:
         "lack; stop the API and the workers first; exit status 1 if something is missing or was refused",
     )
     bringing.add_argument("folder", type=Path, help="what `backup` made")
-    bringing.add_argument("--check", action="store_true", help="only read the backup and say if it is whole")
+    only = bringing.add_mutually_exclusive_group()
+    only.add_argument("--check", action="store_true", help="only read the backup and say if it is whole")
+    only.add_argument(
+        "--only-objects",
+        action="store_true",
+        help="leave the database as it is: put back objects that its rows name and the stores lack",
+    )
 
 
 def _backup(settings: Settings, options: argparse.Namespace) -> None:
@@ -48,8 +62,10 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
     if options.check:
         sys.stdout.write("The backup is whole.\n")
         return 0
-    restored = restore(build_services(settings, CONNECTION_NAME), options.folder, manifest)
-    return _tell(restored)
+    services = build_services(settings, CONNECTION_NAME)
+    if options.only_objects:
+        return _tell_objects(bring_objects(services, options.folder, manifest))
+    return _tell(restore(services, options.folder, manifest))
 
 
 def _described(manifest: Manifest) -> str:
@@ -73,12 +89,17 @@ def _tell(restored: Restored) -> int:
     sys.stdout.write(
         f"{restored.rows} rows restored, {restored.queued_again} running jobs queued again, logins ended\n"
         f"audit trail: {verdict.rows} rows, {'unbroken' if is_whole else 'BROKEN'}\n"
-        f"objects brought back: {restored.brought_back}, missing: {restored.missing}\n"
     )
-    for role, key in restored.examples:
+    status = _tell_objects(restored.objects)
+    return status if is_whole else STATUS_INCOMPLETE
+
+
+def _tell_objects(objects: Brought) -> int:
+    sys.stdout.write(f"objects brought back: {objects.back}, missing: {objects.missing}\n")
+    for role, key in objects.examples:
         sys.stdout.write(f"  {role} {key}\n")
-    if restored.missing:
+    if objects.missing:
         sys.stdout.write(
             "Bring those back: reconcile names them all; with --repair it has pictures and PDFs made again.\n"
         )
-    return 0 if is_whole and not restored.missing else STATUS_INCOMPLETE
+    return STATUS_INCOMPLETE if objects.missing else 0

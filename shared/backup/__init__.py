@@ -7,7 +7,16 @@ API's image has no Postgres programs, and one way that is always there is better
 """
 
 from shared.backup.manifest import Manifest, read_manifest
+from shared.backup.objects import Brought, bring_objects
 from shared.backup.restore import Restored, restore
 from shared.backup.take import take_backup
 
-__all__ = ["Manifest", "Restored", "read_manifest", "restore", "take_backup"]
+__all__ = [
+    "Brought",
+    "Manifest",
+    "Restored",
+    "bring_objects",
+    "read_manifest",
+    "restore",
+    "take_backup",
+]

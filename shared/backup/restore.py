@@ -1,43 +1,34 @@
-"""Bringing a backup into an empty database, and its objects into the stores."""
+"""Bringing a backup into an empty database."""
 
 import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, func, inspect, select, text, tuple_, update
+from sqlalchemy import Connection, Engine, delete, func, inspect, text, update
 from sqlalchemy.orm import Session
 
 from shared import audit, job_events
 from shared.audit import Verdict
-from shared.backup.manifest import Manifest, object_file
-from shared.backup.parts import Line, lines_of
+from shared.backup.manifest import Manifest
+from shared.backup.objects import Brought, bring_objects
 from shared.backup.tables import VERSIONS, load_sequences, load_tables, table_names
 from shared.errors import BackupError, ConflictError
 from shared.migrations import current_revision, downgrade, known_revisions, upgrade
 from shared.models import Job, JobStatus, Login, Stage
-from shared.reconciliation.inventory import STORED, roles, taken
 from shared.services import Services
-from shared.storage.choice import IMAGES, STAGING
 
 RESTORED = "database.restored"
-OBJECTS_AT_ONCE = 500
-EXAMPLES = 20
 REPLACED_SCHEMA = "replaced"
-_TYPES = {"png": "image/png", "pdf": "application/pdf"}
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did. `missing` objects are in neither store nor backup; `examples`: role and key."""
+    """What a restore did."""
 
     rows: int
     queued_again: int
     verdict: Verdict
-    brought_back: int
-    missing: int
-    examples: Sequence[tuple[str, str]]
+    objects: Brought
 
 
 def restore(services: Services, folder: Path, manifest: Manifest) -> Restored:
@@ -67,8 +58,7 @@ def restore(services: Services, folder: Path, manifest: Manifest) -> Restored:
             "jobs_queued_again": queued,
         }
         audit.record(session, audit.CLI, RESTORED, "database", details=details)
-    brought_back, missing, examples = _bring_objects(services, folder, manifest)
-    return Restored(manifest.rows, queued, verdict, brought_back, missing, examples)
+    return Restored(manifest.rows, queued, verdict, bring_objects(services, folder, manifest))
 
 
 def _bring_to(engine: Engine, revision: str) -> None:
@@ -128,51 +118,3 @@ def _queue_running(session: Session) -> int:
     attempts: list[tuple[uuid.UUID, int]] = [(row[0], row[1]) for row in running]
     job_events.changed(session, attempts, JobStatus.RUNNING, JobStatus.QUEUED, "restored")
     return len(attempts)
-
-
-def _bring_objects(
-    services: Services, folder: Path, manifest: Manifest
-) -> tuple[int, int, list[tuple[str, str]]]:
-    brought_back = missing = 0
-    examples: list[tuple[str, str]] = []
-    with taken(services) as session:
-        for line in _unlisted(session, lines_of(folder, manifest.inventory)):
-            if _is_stored(services, line):
-                continue
-            if manifest.has_objects and line["stored"]:
-                _put_back(services, folder, line)
-                brought_back += 1
-                continue
-            missing += 1
-            if len(examples) < EXAMPLES:
-                examples.append((str(line["role"]), str(line["key"])))
-    return brought_back, missing, examples
-
-
-def _is_stored(services: Services, line: Line) -> bool:
-    """Asked once more, by its key. What waited in staging may be among the images since."""
-    stores, role, key = roles(services), str(line["role"]), str(line["key"])
-    places = (role, IMAGES) if role == STAGING else (role,)
-    return any(place in stores and stores[place].exists(key) for place in places)
-
-
-def _put_back(services: Services, folder: Path, line: Line) -> None:
-    stores, role, key = roles(services), str(line["role"]), str(line["key"])
-    store = stores.get(role, services.images)  # nothing waits in staging where there is none
-    store.put(key, object_file(folder, line).read_bytes(), _content_type(key))
-
-
-def _unlisted(session: Session, lines: Iterator[Line]) -> Iterator[Line]:
-    """Those of the inventory that the stores' listings lack."""
-    while page := list(islice(lines, OBJECTS_AT_ONCE)):
-        names = [(str(line["role"]), str(line["key"])) for line in page]
-        found = session.execute(
-            select(STORED.c.role, STORED.c.key).where(tuple_(STORED.c.role, STORED.c.key).in_(names))
-        ).all()
-        session.commit()
-        listed = {(row[0], row[1]) for row in found}
-        yield from (line for line, name in zip(page, names, strict=True) if name not in listed)
-
-
-def _content_type(key: str) -> str:
-    return _TYPES.get(key.rsplit(".", 1)[-1], "image/jpeg")

@@ -41,6 +41,7 @@ from shared.models import (
     Scan,
     Worker,
 )
+from shared.retention.removal import remove_scans
 from shared.services import Services
 from shared.settings import Settings
 from shared.storage import LocalStore
@@ -142,7 +143,7 @@ def test_every_row_of_every_table_comes_back_as_it_was(
     assert taken.rows == sum(map(len, before.values()))
     restored = brought_back(other, tmp_path / "backup")
     after = contents(other)
-    assert (restored.rows, restored.queued_again, restored.missing) == (taken.rows, 1, 0)
+    assert (restored.rows, restored.queued_again, restored.objects.missing) == (taken.rows, 1, 0)
     assert (restored.verdict.broken_at, restored.verdict.has_known_head) == (None, True)
     assert after.pop("audit_events")[:-1] == before.pop("audit_events")
     assert after.pop("logins") == []  # one that was ended since must not open again
@@ -210,7 +211,7 @@ def test_the_inventory_tells_what_the_rows_name_and_what_is_missing(
     assert {line["vendor"] for line in lines.values()} == {"local"}
     assert {line["role"] for line in lines.values()} == {"images", "reports"}
     restored = brought_back(other, tmp_path / "backup")
-    assert (restored.missing, list(restored.examples)) == (1, [("images", gone)])
+    assert (restored.objects.missing, list(restored.objects.examples)) == (1, [("images", gone)])
 
 
 def test_objects_that_the_backup_has_are_put_where_they_are_missing(
@@ -221,11 +222,34 @@ def test_objects_that_the_backup_has_are_put_where_they_are_missing(
     originals = {str(line["key"]): filled.images.get(str(line["key"])) for line in inventory_of(folder)[:4]}
     empty = {role: LocalStore(tmp_path / "new" / role, role, SECRET, 60) for role in ("images", "reports")}
     restored = brought_back(replace(other, **empty), folder)
-    assert (restored.brought_back, restored.missing) == (12, 0)
+    assert (restored.objects.back, restored.objects.missing) == (12, 0)
     for key, data in originals.items():
         assert empty["images"].get(key) == data
-    # A second machine that has them all is left alone.
     assert len(list((tmp_path / "new").rglob("*.p*"))) == 12
+
+
+def test_objects_alone_come_back_but_none_of_what_was_removed_on_purpose(
+    filled: Services,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    take_backup(filled, tmp_path / "backup", with_objects=True)
+    with filled.sessions() as session:
+        forgotten, kept = session.scalars(select(Scan).order_by(Scan.id.desc()).limit(2)).all()
+    with filled.sessions.begin() as session:
+        remove_scans(session, [forgotten.id])
+    shutil.rmtree(filled.settings.image_folder)
+    before = contents(filled)
+    assert filled.settings.database_url is not None
+    monkeypatch.setenv("DATABASE_URL", filled.settings.database_url.get_secret_value())
+    monkeypatch.setenv("IMAGE_FOLDER", str(filled.settings.image_folder))
+    monkeypatch.setenv("REPORT_FOLDER", str(filled.settings.report_folder))
+    assert main(["restore", str(tmp_path / "backup"), "--only-objects"]) == 0
+    assert "brought back: 10, missing: 0" in capsys.readouterr().out
+    assert filled.images.exists(kept.original_path)
+    assert not filled.images.exists(forgotten.original_path)
+    assert contents(filled) == before
 
 
 def test_an_original_that_left_staging_after_the_backup_is_not_missed(
@@ -242,7 +266,7 @@ def test_an_original_that_left_staging_after_the_backup_is_not_missed(
     take_backup(replace(filled, staging=staging), tmp_path / "backup")
     filled.images.put(scan.original_path, data, "image/png")
     staging.delete(scan.original_path)
-    assert brought_back(replace(other, staging=staging), tmp_path / "backup").missing == 0
+    assert brought_back(replace(other, staging=staging), tmp_path / "backup").objects.missing == 0
 
 
 def test_only_the_owner_may_read_a_backup_and_it_holds_no_settings(filled: Services, tmp_path: Path) -> None:
@@ -299,7 +323,7 @@ def test_a_backup_while_scans_come_in_is_of_one_moment(
         )
         assert session.scalar(without_job) == 0
     assert scans
-    assert restored.missing == 0
+    assert restored.objects.missing == 0
     assert len(scans) == sum(line["role"] == "images" for line in inventory_of(tmp_path / "2"))
 
 
