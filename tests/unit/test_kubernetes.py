@@ -143,7 +143,7 @@ def test_every_setting_that_is_given_exists() -> None:
         for container in containers(pod):
             given += [f"{item['name']}=" for item in container.get("env", [])]
     names = {line.partition("=")[0] for line in given}
-    foreign = {"FLOWER_BASIC_AUTH", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "PGDATA"}
+    foreign = {"POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD_FILE", "PGDATA"}
     assert {name.lower() for name in names - foreign} <= set(Settings.model_fields)
 
 
