@@ -232,6 +232,7 @@ workers = 2
 threads = 16
 worker_connections = 400  # of each process: with all else that it opens, below the usual 1024 descriptors
 graceful_timeout = 30
+keepalive = 15  # s; above the pause of clients that poll, or one would ask just as its connection is ended
 control_socket_disable = True
 limit_request_line = 4094
 limit_request_fields = 100
