@@ -16,17 +16,22 @@ import httpx
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
 
 from shared import __version__, accounts
 from shared.metrics.backlog import BacklogCollector
 from shared.services import build_services
 from shared.settings import Settings
 from stack.ports import LOOPBACK, free_port
+from stack.postgres import Cluster
+from stack.redis_server import RedisServer
 from tests.fakes import picture
 from tests.integration.conftest import ADMIN_PASSWORD
 from tests.servers.gunicorn import ROOT, environment_of, running_api
 
 PATIENCE_S = 60
+ADMIN = "metrics"
+QUEUED = 'brain_tumor_queue_jobs{kind="scan",lane="interactive",status="queued"}'
 
 
 @dataclass
@@ -58,17 +63,36 @@ class Scraped:
         return masters[0].children()
 
 
-@pytest.fixture
-def api(settings: Settings, sessions: object, tmp_path: Path) -> Iterator[Scraped]:
-    del sessions  # an empty database
+@contextmanager
+def scraped_api(settings: Settings, folder: Path) -> Iterator[Scraped]:
+    """An API with an admin of its own."""
     built = build_services(settings)
     with built.sessions.begin() as session:
-        accounts.add_admin(session, "admin", None, ADMIN_PASSWORD)
+        accounts.add_admin(session, ADMIN, None, ADMIN_PASSWORD)
     built.sessions.kw["bind"].dispose()
-    port, log = free_port(), tmp_path / "api.log"
-    with running_api(settings, log, METRICS_PORT=str(port), TMPDIR=str(tmp_path)) as url:
+    port, log = free_port(), folder / "api.log"
+    with running_api(settings, log, METRICS_PORT=str(port), TMPDIR=str(folder)) as url:
         scraped = Scraped(url, f"http://{LOOPBACK}:{port}/metrics", log)
         until(lambda: answers(scraped), "metrics are served")
+        yield scraped
+
+
+@pytest.fixture(scope="module")
+def api(
+    engine: object, postgres: Cluster, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scraped]:
+    """One for the tests that do it no harm; they come first, since others empty the database."""
+    del engine  # the tables are there
+    folder = tmp_path_factory.mktemp("api")
+    settings = Settings(
+        _env_file=None,
+        database_url=SecretStr(postgres.url),
+        redis_url=SecretStr(redis_server.url),
+        secret_key=SecretStr("a secret key that only the tests use"),
+        image_folder=folder / "images",
+        report_folder=folder / "reports",
+    )
+    with scraped_api(settings, folder) as scraped:
         yield scraped
 
 
@@ -89,50 +113,16 @@ def until(condition: Callable[[], bool], what: str) -> None:
 @contextmanager
 def signed_in(url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, trust_env=False, timeout=30) as http:
-        body = {"username": "admin", "password": ADMIN_PASSWORD}
+        body = {"username": ADMIN, "password": ADMIN_PASSWORD}
         http.headers["Authorization"] = f"Bearer {http.post('/api/admin/login', json=body).json()['token']}"
         yield http
 
 
-ACCOUNT = 'brain_tumor_http_requests_total{method="GET",route="/api/account",status="200"}'
-
-
-def test_all_processes_count_as_one_and_a_dead_ones_counts_stay(api: Scraped) -> None:
-    with signed_in(api.url) as http:
-        headers = {"Connection": "close"}  # so that both processes get some
-        for _ in range(40):
-            assert http.get("/api/account", headers=headers).status_code == 200
-        assert http.get("/api/jobs/nonsense").status_code == 404
-        until(lambda: api.values()[ACCOUNT] == 40, "all requests are counted")
-        before = api.values()
-        assert (
-            before[
-                'brain_tumor_http_request_duration_seconds_count{held="false",method="GET",route="/api/account"}'
-            ]
-            == 40
-        )
-        assert before["brain_tumor_api_processes"] == 2
-        assert before["brain_tumor_database_pool_checked_out"] == 0
-        assert before["brain_tumor_database_pool_size"] == 16
-        assert before["brain_tumor_database_pool_wait_seconds_count"] >= 40
-        victims = api.processes()
-        assert len(victims) == 2
-        for victim in victims:
-            os.kill(victim.pid, signal.SIGKILL)
-        until(lambda: api.values()["brain_tumor_api_process_exits_total"] == 2, "the ends are noticed")
-        until(lambda: api.values()["brain_tumor_api_processes"] == 2, "there are new processes")
-        assert api.values()[ACCOUNT] == 40
-        assert http.get("/api/account").status_code == 200
-        until(lambda: api.values()[ACCOUNT] == 41, "the new ones count on")
-        after = api.values()
-        assert after["brain_tumor_http_requests_in_flight"] == 0
-        assert after["brain_tumor_database_pool_size"] in (8, 16)  # of the living only
-
-
 def test_metrics_know_no_person_and_no_id(api: Scraped) -> None:
+    queued = api.values()[QUEUED]
     with signed_in(api.url) as http:
         made = http.post(
-            "/api/admin/patients", json={"name": "Marvin Markerman", "email": "marvin@example.org"}
+            "/api/admin/patients", json={"name": "Marvin Markerman", "email": "marvin.metrics@example.org"}
         ).json()["data"]
         form = {"patient_id": str(made["id"])}
         for name, content in (("marker.png", picture()), ("marker.txt", b"no picture")):
@@ -149,16 +139,16 @@ def test_metrics_know_no_person_and_no_id(api: Scraped) -> None:
         values['brain_tumor_store_operation_seconds_count{operation="put",role="images",vendor="local"}'] == 1
     )
     until(
-        lambda: api.values()['brain_tumor_queue_jobs{kind="scan",lane="interactive",status="queued"}'] == 1,
+        lambda: api.values()[QUEUED] == queued + 1,
         "the queue is read again",
     )
 
 
 def test_a_held_request_is_told_apart(api: Scraped) -> None:
     with signed_in(api.url) as http:
-        made = http.post("/api/admin/patients", json={"name": "Ada", "email": "ada@example.org"}).json()[
-            "data"
-        ]
+        made = http.post(
+            "/api/admin/patients", json={"name": "Ada", "email": "ada.metrics@example.org"}
+        ).json()["data"]
         answer = http.post(
             "/api/admin/scans/upload",
             data={"patient_id": str(made["id"])},
@@ -189,6 +179,44 @@ def test_every_line_of_the_server_is_json_and_the_id_of_the_proxy_is_kept(api: S
     assert "secret" not in text
     assert [line["route"] for line in lines if line.get("request_id") == "proxy-17"] == ["/api/account"]
     assert any(line["event"].startswith("Listening at") for line in lines), "gunicorn's own lines"
+
+
+ACCOUNT = 'brain_tumor_http_requests_total{method="GET",route="/api/account",status="200"}'
+
+
+def test_all_processes_count_as_one_and_a_dead_ones_counts_stay(
+    settings: Settings, sessions: object, tmp_path: Path
+) -> None:
+    del sessions
+    with scraped_api(settings, tmp_path) as api, signed_in(api.url) as http:
+        headers = {"Connection": "close"}  # so that both processes get some
+        for _ in range(40):
+            assert http.get("/api/account", headers=headers).status_code == 200
+        assert http.get("/api/jobs/nonsense").status_code == 404
+        until(lambda: api.values()[ACCOUNT] == 40, "all requests are counted")
+        before = api.values()
+        assert (
+            before[
+                'brain_tumor_http_request_duration_seconds_count{held="false",method="GET",route="/api/account"}'
+            ]
+            == 40
+        )
+        assert before["brain_tumor_api_processes"] == 2
+        assert before["brain_tumor_database_pool_checked_out"] == 0
+        assert before["brain_tumor_database_pool_size"] == 16
+        assert before["brain_tumor_database_pool_wait_seconds_count"] >= 40
+        victims = api.processes()
+        assert len(victims) == 2
+        for victim in victims:
+            os.kill(victim.pid, signal.SIGKILL)
+        until(lambda: api.values()["brain_tumor_api_process_exits_total"] == 2, "the ends are noticed")
+        until(lambda: api.values()["brain_tumor_api_processes"] == 2, "there are new processes")
+        assert api.values()[ACCOUNT] == 40
+        assert http.get("/api/account").status_code == 200
+        until(lambda: api.values()[ACCOUNT] == 41, "the new ones count on")
+        after = api.values()
+        assert after["brain_tumor_http_requests_in_flight"] == 0
+        assert after["brain_tumor_database_pool_size"] in (8, 16)  # of the living only
 
 
 def test_without_postgres_the_others_are_served_and_this_one_says_so(
