@@ -13,6 +13,11 @@ SILENT_AFTER_S = 30.0
 FORGET_AFTER_H = 24.0
 
 
+def computing(device: str, engine: str) -> str:
+    """What a scan worker's row says of its device: the engine is named behind it, for `engines_alive`."""
+    return f"{device}/{engine}"
+
+
 def beat(session: Session, name: str, role: str, device: str, model: str | None) -> None:
     """Write or refresh a worker's row."""
     values = {"role": role, "device": device, "model": model, "last_seen_at": func.now()}
@@ -41,3 +46,14 @@ def roles_alive(session: Session) -> set[str]:
     """Roles of which at least one worker was seen lately."""
     cutoff = func.now() - timedelta(seconds=SILENT_AFTER_S)
     return set(session.scalars(select(Worker.role).where(Worker.last_seen_at > cutoff).distinct()))
+
+
+def engines_alive(session: Session) -> list[str]:
+    """What runs the model in the scan workers that were seen lately, each engine once.
+
+    Workers of the version before this named none.
+    """
+    cutoff = func.now() - timedelta(seconds=SILENT_AFTER_S)
+    devices = select(Worker.device).where(Worker.role == "scan", Worker.last_seen_at > cutoff)
+    engines = {device.partition("/")[2] for device in session.scalars(devices)}
+    return sorted(engines - {""})

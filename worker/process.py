@@ -46,8 +46,8 @@ class WorkerProcess:
             began = time.perf_counter()
             loaded = load_model(settings)
             metrics.model_loaded(loaded.provenance, time.perf_counter() - began)
-            self._device = loaded.provenance["device"]
-            watch_device(self._device)
+            self._device = heartbeat.computing(loaded.provenance["device"], loaded.provenance["engine"])
+            watch_device(loaded.provenance["device"])
             self._model = f"{loaded.provenance['name']} {loaded.provenance['version']}"
             self._parts[JobKind.SCAN] = ScanPipeline(self.services, loaded, self._stopping, end_hung_process)
         else:

@@ -28,15 +28,16 @@ def health() -> ViewResult:
 @public
 def ready() -> ViewResult:
     """The deep check: 503 names what is down."""
-    checks = _checks()
+    checks, engines = _checks()
     down = sorted(name for name, is_up in checks.items() if not is_up)
     if not down:
-        return jsonify(success=True, data={"status": "ready", "checks": checks})
+        return jsonify(success=True, data={"status": "ready", "checks": checks, "engines": engines})
     body = error_body(f"Not ready: {', '.join(down)} down.", "SERVICE_UNAVAILABLE")
     return {**body, "details": {"checks": checks}}, 503, {"Retry-After": str(RETRY_AFTER_S)}
 
 
-def _checks() -> dict[str, bool]:
+def _checks() -> tuple[dict[str, bool], list[str]]:
+    """What is up, and the engines of the workers."""
     built = services()
     checks = {
         "database": test_connection(built.sessions),
@@ -47,10 +48,11 @@ def _checks() -> dict[str, bool]:
     if built.staging is not None:
         checks["staging_store"] = built.staging.is_up()
     alive: set[str] = set()
+    engines: list[str] = []
     if checks["database"]:
         try:
             with built.sessions() as session:
-                alive = heartbeat.roles_alive(session)
+                alive, engines = heartbeat.roles_alive(session), heartbeat.engines_alive(session)
         except SQLAlchemyError:
             checks["database"] = False  # for example: not migrated yet
-    return checks | {f"{role}_worker": role in alive for role in WORKER_ROLES}
+    return checks | {f"{role}_worker": role in alive for role in WORKER_ROLES}, engines

@@ -73,6 +73,7 @@ class HealthAnswer(Answer):
 class Readiness(Answer):
     status: Literal["ready"]
     checks: dict[str, bool]
+    engines: list[str] = Field(description="what runs the model in the scan workers that are alive")
 
 
 class ReadyAnswer(Ok):

@@ -1,13 +1,15 @@
 """What every answer keeps to: who may ask, the error shape, CORS, CSRF, headers."""
 
 import io
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.models import Login
+from shared import heartbeat
+from shared.models import Login, Worker
 from shared.services import Services
 from tests.fakes import RecordingQueue, picture
 from tests.integration.conftest import ADMIN_PASSWORD, client_of
@@ -42,6 +44,25 @@ def test_ready_names_what_is_down(anonymous: FlaskClient, queue: RecordingQueue)
         "report_worker": False,
     }
     assert answer.headers["Retry-After"]
+
+
+def test_ready_names_the_engines_of_living_workers(
+    anonymous: FlaskClient, sessions: sessionmaker[Session]
+) -> None:
+    with sessions.begin() as session:
+        heartbeat.beat(session, "report@here:1", "report", "cpu", None)
+        heartbeat.beat(session, "scan@here:2", "scan", heartbeat.computing("cpu", "openvino-int8"), "model 1")
+        heartbeat.beat(session, "scan@there:3", "scan", heartbeat.computing("cuda", "torch"), "model 1")
+        heartbeat.beat(session, "scan@older:4", "scan", "cpu", "model 1")
+        heartbeat.beat(session, "scan@gone:5", "scan", heartbeat.computing("cpu", "openvino"), "model 1")
+        session.execute(
+            update(Worker)
+            .where(Worker.name == "scan@gone:5")
+            .values(last_seen_at=func.now() - timedelta(minutes=5))
+        )
+    answer = anonymous.get("/api/ready")
+    assert answer.status_code == 200
+    assert answer.json["data"]["engines"] == ["openvino-int8", "torch"]
 
 
 @pytest.mark.usefixtures("admin")
