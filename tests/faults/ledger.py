@@ -48,12 +48,14 @@ class Ledger:
         return asdict(self)
 
 
-def unfinished(system: System, patient_id: int) -> int:
-    """Jobs of a patient that have not ended."""
-    with system.services.sessions() as session:
-        query = select(func.count(Job.id)).outerjoin(Scan).outerjoin(Report)
+def unfinished(system: System, patient_id: int | None = None) -> int:
+    """Jobs that have not ended, of a patient or of all."""
+    query = select(func.count(Job.id)).where(Job.status.in_(UNFINISHED))
+    if patient_id is not None:
         is_of_patient = (Scan.patient_id == patient_id) | (Report.patient_id == patient_id)
-        return int(session.scalar(query.where(is_of_patient, Job.status.in_(UNFINISHED))) or 0)
+        query = query.outerjoin(Scan).outerjoin(Report).where(is_of_patient)
+    with system.services.sessions() as session:
+        return int(session.scalar(query) or 0)
 
 
 def finished(system: System, patient_id: int) -> int:

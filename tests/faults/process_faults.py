@@ -9,7 +9,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.faults.programs import paused
+from sqlalchemy import select
+
+from shared.models import Job, JobStatus
+from tests.faults.ledger import finished
+from tests.faults.programs import paused, send_signal
 from tests.faults.scene import Fault, Scene
 from tests.faults.system import BEAT, REPORT, SCAN, SCAN_2, until
 
@@ -25,7 +29,7 @@ def nothing(scene: Scene) -> None:
 
 def kill_scan_child(scene: Scene) -> None:
     scene.wait_for_work()
-    scene.system.kill_child(SCAN)
+    send_signal(_child_at_work(scene), signal.SIGKILL)
 
 
 def kill_scan_children_again_and_again(scene: Scene) -> None:
@@ -81,9 +85,27 @@ def stop_scan_workers_politely(scene: Scene) -> None:
 
 def wake_a_paused_worker(scene: Scene) -> None:
     """It sleeps past its lease, and goes on as if nothing had happened."""
-    scene.wait_for_work(0.1)
-    with paused(scene.system.child(SCAN)):
+    with paused(_child_at_work(scene)):
         time.sleep(LEASE_S + 3)
+
+
+def _child_at_work(scene: Scene) -> int:
+    """The process id of a scan worker's child that holds jobs; of any if all work has ended."""
+    found: set[int] = set()
+
+    def is_found() -> bool:
+        with scene.system.services.sessions() as session:
+            owners = session.scalars(select(Job.lease_owner).where(Job.status == JobStatus.RUNNING)).all()
+        held_by = {int(owner.rsplit(":", 1)[-1]) for owner in owners if owner}
+        found.update(held_by & {scene.system.child(name) for name in (SCAN, SCAN_2)})
+        return bool(found)
+
+    all_of_it = len(scene.driver.pictures)
+    until(
+        lambda: is_found() or finished(scene.system, scene.driver.patient_id) == all_of_it,
+        "a scan worker has jobs",
+    )
+    return found.pop() if found else scene.system.child(SCAN)
 
 
 def miss_beat(scene: Scene) -> None:
@@ -92,7 +114,7 @@ def miss_beat(scene: Scene) -> None:
         for share in (0.1, 0.5):
             scene.wait_for_work(share)
             scene.system.redis.stop(signal.SIGKILL)
-            scene.system.kill_child(SCAN)
+            send_signal(_child_at_work(scene), signal.SIGKILL)
             scene.system.redis.start()
         scene.last(10)
 
@@ -100,7 +122,7 @@ def miss_beat(scene: Scene) -> None:
 def run_two_beats(scene: Scene) -> None:
     with scene.system.second_beat():
         scene.wait_for_work(0.2)
-        scene.system.kill_child(SCAN)
+        send_signal(_child_at_work(scene), signal.SIGKILL)
         scene.last(6)
 
 
