@@ -11,6 +11,7 @@ from shared.metrics.machine import BuildCollector, DiskCollector, MemoryCollecto
 from shared.settings import Settings
 
 CUDA = "cuda"
+_NO_ANSWER = (RuntimeError, AssertionError)  # of PyTorch with and without CUDA in its build
 
 
 class DeviceCollector(Collector):
@@ -22,7 +23,11 @@ class DeviceCollector(Collector):
         memory = GaugeMetricFamily(
             "brain_tumor_device_memory_bytes", "Memory of the model's device", labels=["state"]
         )
-        for state, size in device_memory().items():
+        try:
+            sizes = device_memory()
+        except _NO_ANSWER:  # the driver is gone: the other figures are the more wanted
+            return
+        for state, size in sizes.items():
             memory.add_metric([state], size)
         yield memory
 
