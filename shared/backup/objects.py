@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
+from shared.backup.inventory import NAMED, note_named
 from shared.backup.manifest import Manifest, object_file
 from shared.backup.parts import Line, lines_of
-from shared.models import Report, Scan
 from shared.reconciliation.inventory import STORED, roles, taken
 from shared.services import Services
-from shared.storage.choice import IMAGES, STAGING
+from shared.storage.choice import IMAGES, REPORTS, STAGING
 
 OBJECTS_AT_ONCE = 500
 EXAMPLES = 20
@@ -37,6 +37,8 @@ def bring_objects(services: Services, folder: Path, manifest: Manifest) -> Broug
     back = missing = 0
     examples: list[tuple[str, str]] = []
     with taken(services) as session:
+        note_named(session)
+        session.commit()
         for line in _wanted(session, lines_of(folder, manifest.inventory)):
             if _is_stored(services, line):
                 continue
@@ -67,10 +69,8 @@ def _wanted(session: Session, lines: Iterator[Line]) -> Iterator[Line]:
 
 def _named(session: Session, keys: Sequence[str]) -> set[str]:
     """Those of the keys that a row names now."""
-    columns = (Scan.original_path, Scan.heatmap_path, Scan.overlay_path, Report.report_path)
-    return {
-        key for column in columns for key in session.scalars(select(column).where(column.in_(keys))) if key
-    }
+    is_named = and_(NAMED.c.role.in_((IMAGES, REPORTS, STAGING)), NAMED.c.key.in_(keys))
+    return set(session.scalars(select(NAMED.c.key).where(is_named)))
 
 
 def _is_stored(services: Services, line: Line) -> bool:

@@ -49,6 +49,7 @@ def remove_reports(session: Session, ids: Sequence[int]) -> None:
     rows = session.execute(select(Report.report_path, Report.is_legacy).where(Report.id.in_(ids))).all()
     paths = [path for path, _ in rows if path is not None]
     doom(session, [(REPORTS, path) for path, is_legacy in rows if not is_legacy])
+    covered = select(report_scans.c.scan_id).where(report_scans.c.report_id.in_(ids))
     other = (
         select(Report.report_path)
         .join(report_scans, report_scans.c.report_id == Report.id)
@@ -59,7 +60,7 @@ def remove_reports(session: Session, ids: Sequence[int]) -> None:
         .scalar_subquery()
     )
     session.execute(
-        update(Scan).where(Scan.report_path.in_(paths)).values(report_path=other),
+        update(Scan).where(Scan.id.in_(covered), Scan.report_path.in_(paths)).values(report_path=other),
         execution_options=_SILENTLY,
     )
     session.execute(delete(Job).where(Job.report_id.in_(ids)), execution_options=_SILENTLY)

@@ -362,6 +362,24 @@ def test_a_damaged_backup_is_refused_before_anything_is_written(
         assert inspect(session.connection()).get_table_names() == []
 
 
+def test_a_restore_that_breaks_off_leaves_an_empty_database_and_is_run_again(
+    filled: Services, other: Services, tmp_path: Path
+) -> None:
+    taken = take_backup(filled, tmp_path / "backup")
+    *most, last = taken.tables
+    wrong = taken.model_copy(update={"tables": (*most, last.model_copy(update={"rows": last.rows + 1}))})
+    with pytest.raises(BackupError, match="not whole"):
+        restore(other, tmp_path / "backup", wrong)  # everything but the last row is there by then
+    assert {name: rows for name, rows in contents(other).items() if rows} == {}
+    assert brought_back(other, tmp_path / "backup").rows == taken.rows
+
+
+def test_a_backup_of_a_newer_version_is_refused(filled: Services, other: Services, tmp_path: Path) -> None:
+    newer = take_backup(filled, tmp_path / "backup").model_copy(update={"schema_revision": "9999"})
+    with pytest.raises(BackupError, match="does not know"):
+        restore(other, tmp_path / "backup", newer)
+
+
 def test_a_database_with_rows_is_left_as_it_is(filled: Services, tmp_path: Path) -> None:
     take_backup(filled, tmp_path / "backup")
     before = contents(filled)
