@@ -10,6 +10,7 @@ class BrainScanError(Exception):
 
     code = "INTERNAL_SERVER_ERROR"
     retryable = False  # True: the cause may pass, another attempt of a job makes sense
+    is_outage = False  # True: it strikes whatever job comes, so a job's attempts should not be used up by it
 
 
 class ValidationError(BrainScanError):
@@ -87,6 +88,8 @@ class QueueFullError(ServiceUnavailableError):
 
 class StorageError(ServiceUnavailableError):
     """A store did not take or give an object; trying again may succeed."""
+
+    is_outage = True
 
 
 class ObjectNotFoundError(StorageError):

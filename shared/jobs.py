@@ -7,13 +7,13 @@ attempt number (fencing), so a worker that was paused past its lease changes not
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Double, and_, cast, exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from shared import job_events
+from shared.attempts import Claim, Failure
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Stage, report_scans
 
 WORKER_LOST = "WORKER_LOST"
@@ -29,29 +29,6 @@ _LOST = {
     "error_code": WORKER_LOST,
     "error_message": "The worker stopped while it worked on this job, on every attempt.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's right to work on a job: valid while the row is running under this attempt."""
-
-    job_id: uuid.UUID
-    subject_id: int  # scans.id, reports.id or mails.id
-    attempt: int
-    tries: int  # the same, counted from when a person last asked for a retry: this is what is bounded
-    batch_id: uuid.UUID | None = field(default=None, compare=False)  # for log lines
-    waited_seconds: float = field(default=0.0, compare=False)  # since it was due
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why, and in which stage, an attempt ended without a result. `retry`: the cause may pass."""
-
-    claim: Claim
-    code: str
-    message: str
-    retry: bool = False
-    stage: Stage = Stage.CLAIMED
 
 
 def claim(
@@ -152,21 +129,29 @@ def succeed(session: Session, claims: Sequence[Claim]) -> list[Claim]:
 
 
 def fail(
-    session: Session, failures: Sequence[Failure], max_attempts: int, retry_seconds: float
+    session: Session,
+    failures: Sequence[Failure],
+    max_attempts: int,
+    retry_seconds: float,
+    outage_attempts: int = 0,
 ) -> list[Failure]:
     """End attempts that failed: queued again after a pause that doubles, or failed for good.
 
     Returns the failures that were final.
     """
-    final = [f for f in failures if not f.retry or f.claim.tries >= max_attempts]
+    counted = [failure for failure in failures if failure.is_counted(outage_attempts)]
+    final = [failure for failure in counted if not failure.retry or failure.claim.tries >= max_attempts]
     for failure in failures:
         cause = {"error_code": failure.code, "error_message": failure.message}
         if failure in final:
             values: dict[str, object] = {"status": JobStatus.FAILED, "stage": failure.stage, **cause}
             _end(session, [failure.claim], values, failure.code)
             continue
-        pause = min(retry_seconds * 2 ** (failure.claim.tries - 1), MAX_RETRY_SECONDS)
+        number = failure.claim.tries if failure in counted else failure.claim.attempt
+        pause = min(retry_seconds * 2 ** (number - 1), MAX_RETRY_SECONDS)
         requeued = {"run_after": func.now() + timedelta(seconds=pause), **_unclaimed(), **cause}
+        if failure not in counted:
+            requeued["spent_attempts"] = Job.spent_attempts + 1
         _change(session, [failure.claim], requeued, JobStatus.QUEUED, failure.code)
     return final
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from shared import job_control, job_events, jobs
+from shared.attempts import Claim
 from shared.errors import (
     MailExpiredError,
     MailLoginError,
@@ -17,7 +18,6 @@ from shared.errors import (
     MailTlsError,
     MailUnreachableError,
 )
-from shared.jobs import Claim
 from shared.mail_texts import Envelope, credentials_message
 from shared.models import Job, JobKind, JobStatus, Lane, Mail, MailTemplate, Patient
 from shared.secrets_at_rest import decrypt, encrypt

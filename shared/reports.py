@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from shared import job_events, jobs, legacy_reports
 from shared.accounts import get_patient
+from shared.attempts import Claim
 from shared.errors import NotFoundError, ValidationError
 from shared.ids import new_report_id
-from shared.jobs import Claim
 from shared.models import Job, JobKind, Lane, Report, Scan
 from shared.results import NO_TUMOR, TUMOR
 

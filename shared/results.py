@@ -8,7 +8,7 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from shared import jobs
-from shared.jobs import Claim
+from shared.attempts import Claim
 from shared.models import Scan
 
 TUMOR = "Tumor"

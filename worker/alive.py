@@ -1,8 +1,8 @@
 """`python -m worker.alive`: has the process that computes on this host written its heartbeat row lately?
 
-Not `celery inspect ping`: the parent answers pong while its child dies at every start. `/api/ready` knows only
-whether some worker of each role is alive; this finds the one that is not, among many. A Postgres that does not
-answer counts as not alive. PyTorch is not imported: a check takes less than a second.
+Not `celery inspect ping`: the parent answers pong while its child dies at every start. `/api/ready` knows
+only whether some worker of each role is alive; this finds the one that is not, among many. A Postgres that
+does not answer counts as not alive. PyTorch is not imported: a check takes less than a second.
 """
 
 import socket

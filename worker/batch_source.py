@@ -10,16 +10,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared import jobs
+from shared.attempts import Claim, Failure
 from shared.errors import BrainScanError
 from shared.failpoints import failpoint
-from shared.jobs import Claim, Failure
 from shared.models import JobKind, Scan, Stage
 from shared.services import Services
 from worker import metrics
 from worker.leases import LeaseKeeper, process_name
 from worker.memory import BatchLimit
 from worker.preprocessing import prepare
-from worker.slices import MOST_KEPT_PIXELS, Original, Slice, decode, failure_of, fetch
+from worker.slices import MOST_KEPT_PIXELS, Original, Slice, decode, fetch
 from worker.traces import about_job
 
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
@@ -121,6 +121,6 @@ class BatchSource:
             kept = decoded if pixels <= MOST_KEPT_PIXELS else None
             loaded = Slice(claim, scan_id, original, pixels, prepared, kept)
         except BrainScanError as error:
-            return failure_of(claim, error, stage)
+            return Failure.of(claim, error, stage)
         self._leases.progress()
         return loaded

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import jobs
+from shared.attempts import Claim
 from shared.failpoints import failpoint
-from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.services import Services
 from worker import metrics

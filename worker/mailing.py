@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from shared import mails, smtp
+from shared.attempts import Claim
 from shared.errors import MailUnreachableError
 from shared.failpoints import failpoint
-from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind, Stage
 from shared.services import Services

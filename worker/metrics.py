@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
-from shared.jobs import Claim, Failure
+from shared.attempts import Claim, Failure
 from shared.models import JobKind, Stage
 
 WAIT, RECORD = "wait", "record"  # beside the stages that a row knows; reports and mails record in their last

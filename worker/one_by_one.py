@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from shared import job_queries, jobs
+from shared.attempts import Claim, Failure
 from shared.errors import BrainScanError
-from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Stage
 from shared.services import Services
@@ -100,10 +100,15 @@ class OneByOne(ABC):
             self.work(claim)
             self._time_stage()
         except BrainScanError as error:
-            failure = Failure(claim, error.code, str(error), error.retryable, self._stage)
+            failure = Failure.of(claim, error, self._stage)
+            settings = self.services.settings
             with self.services.sessions.begin() as session:
                 final = jobs.fail(
-                    session, [failure], self.max_attempts(), self.services.settings.retry_seconds
+                    session,
+                    [failure],
+                    self.max_attempts(),
+                    settings.retry_seconds,
+                    settings.outage_attempts,
                 )
             self._time_stage()
             metrics.failed(self.kind, [failure], final)

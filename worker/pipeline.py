@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import job_queries, jobs, results
+from shared.attempts import Claim, Failure
 from shared.errors import BrainScanError, ModelPredictionError
 from shared.failpoints import failpoint
-from shared.jobs import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind, Lane, Stage
 from shared.pixel_budget import PixelBudget
@@ -27,7 +27,7 @@ from worker.batch_source import BatchSource, PreparedBatch
 from worker.leases import LeaseKeeper
 from worker.memory import BatchLimit
 from worker.picture_check import rejection_of
-from worker.slices import Decoded, Drawn, PictureFile, Slice, decode, draw_finding, failure_of, fetch, stored
+from worker.slices import Decoded, Drawn, PictureFile, Slice, decode, draw_finding, fetch, stored
 from worker.staging import StagingCleaner
 from worker.traces import about_job, tell_of_batch
 
@@ -129,7 +129,9 @@ class ScanPipeline:
         failpoint("pictures-stored")
         with metrics.timed(JobKind.SCAN, metrics.RECORD), self._services.sessions.begin() as session:
             kept = results.record(session, analysed)
-            final = jobs.fail(session, failures, settings.max_attempts, settings.retry_seconds)
+            final = jobs.fail(
+                session, failures, settings.max_attempts, settings.retry_seconds, settings.outage_attempts
+            )
         failpoint("results-recorded")
         self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
         ended = {result.claim for result in kept}
@@ -145,7 +147,7 @@ class ScanPipeline:
         kept counts until it is stored.
         """
         if isinstance(prediction, ModelPredictionError):
-            return failure_of(item.claim, prediction, Stage.PREDICT)
+            return Failure.of(item.claim, prediction, Stage.PREDICT)
         try:
             with self._drawing.spent(item.pixels):
                 decoded = item.decoded or decode(
@@ -155,7 +157,7 @@ class ScanPipeline:
                 if item.decoded is None:
                     wait(drawn.uploads)
         except BrainScanError as error:
-            return failure_of(item.claim, error, Stage.DRAW)
+            return Failure.of(item.claim, error, Stage.DRAW)
         return drawn
 
     def _draw_decoded(self, item: Slice, decoded: Decoded, prediction: Prediction) -> Drawn:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import ClassVar
 
 from shared import reports
+from shared.attempts import Claim
 from shared.errors import ObjectNotFoundError, ValidationError
 from shared.failpoints import failpoint
-from shared.jobs import Claim
 from shared.logs import get_logger
 from shared.models import JobKind, Report, Scan, Stage
 from shared.originals import read_original

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from shared.attempts import Claim, Failure
 from shared.errors import BrainScanError
 from shared.images import read_grey
-from shared.jobs import Claim, Failure
 from shared.models import Stage
 from shared.originals import read_original
 from shared.results import Finding, ScanResult
@@ -116,10 +116,5 @@ def stored(drawn: Drawn) -> ScanResult | Failure:
         for upload in drawn.uploads:
             upload.result()
     except BrainScanError as error:
-        return failure_of(drawn.result.claim, error, Stage.STORE)
+        return Failure.of(drawn.result.claim, error, Stage.STORE)
     return drawn.result
-
-
-def failure_of(claim: Claim, error: BrainScanError, stage: Stage) -> Failure:
-    """What the job's row will say."""
-    return Failure(claim, error.code, str(error), error.retryable, stage)

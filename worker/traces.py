@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.contextvars import bound_contextvars
 
-from shared.jobs import Claim, Failure
+from shared.attempts import Claim, Failure
 from shared.logs import get_logger
 from shared.models import JobKind
 from shared.results import Rejected, ScanResult

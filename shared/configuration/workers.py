@@ -32,6 +32,12 @@ class WorkerSettings(BaseModel):
         60, ge=2, description="silence after which a running job is taken from its worker"
     )
     max_attempts: int = Field(4, ge=1, le=20, description="attempts of a job before it fails for good")
+    outage_attempts: int = Field(
+        50,
+        ge=0,
+        le=1000,
+        description="attempts that do not count while a store is out: about four hours with all pauses",
+    )
     retry_seconds: float = Field(
         5, ge=0, description="pause before the second attempt; doubles with each further"
     )

@@ -46,8 +46,6 @@ class Outside:
             # Three answers that do not come, and the pauses between, fit into a lease, as they do by default.
             "STORE_TIMEOUT_SECONDS": "1",
             "LEASE_SECONDS": "6",
-            # Pauses are a tenth of the defaults'; with as many attempts an outage of 3 s would end jobs.
-            "MAX_ATTEMPTS": "8",
         }
 
 

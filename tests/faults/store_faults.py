@@ -54,8 +54,6 @@ SMALL_DISK_FAULTS = (
     Fault(
         "fill the image disk",
         fill_the_image_disk,
-        # Pauses are a tenth of the defaults': with as many attempts a few seconds would use them up.
-        {"MAX_ATTEMPTS": "8"},
         place=Place.SMALL_DISK,
         lacks=lacks_small_disks,
     ),

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared import accounts, jobs
+from shared.attempts import Failure
 from shared.errors import MailLoginError
-from shared.jobs import Failure
 from shared.models import Job, JobKind, Lane, Mail
 from shared.services import Services
 from tests.fakes import RecordingQueue

@@ -9,10 +9,17 @@ from sqlalchemy import select, update
 from shared import jobs
 from shared.models import Job, JobEvent, JobKind, Scan
 from shared.services import Services
+from shared.settings import Settings
 from tests.fakes import FailingStore, MadeUpModel, RecordingQueue
 from tests.integration.sending import new_patient, pictures, send
 from worker.pipeline import ScanPipeline
 from worker.rendering import ReportRenderer
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """A store's failures count like any other."""
+    return settings.model_copy(update={"outage_attempts": 0})
 
 
 def status_of(client: FlaskClient, job_id: str) -> str:

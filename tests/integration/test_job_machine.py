@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from shared import accounts, job_control, job_events, jobs
 from shared.accounts import PatientFacts
+from shared.attempts import Claim, Failure
 from shared.errors import ConflictError
-from shared.jobs import Claim, Failure
 from shared.models import Job, JobEvent, JobKind, JobStatus, Scan
 
 JOBS = 4

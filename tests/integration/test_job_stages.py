@@ -24,7 +24,7 @@ from worker.rendering import ReportRenderer
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """One attempt, so that each failure is the last."""
-    return settings.model_copy(update={"max_attempts": 1})
+    return settings.model_copy(update={"max_attempts": 1, "outage_attempts": 0})
 
 
 def stage_of(client: FlaskClient, job_id: str) -> tuple[str, str]:

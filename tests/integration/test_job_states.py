@@ -9,13 +9,16 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from shared import accounts, job_queries, jobs, results, scans
 from shared.accounts import PatientFacts
-from shared.jobs import Claim, Failure
-from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, Scan
+from shared.attempts import Claim, Failure
+from shared.errors import StorageError, StoreRefusedError
+from shared.jobs import MAX_RETRY_SECONDS
+from shared.models import Job, JobEvent, JobKind, JobStatus, Lane, Scan, Stage
 from shared.results import Finding, ScanResult
 from shared.scans import StoredOriginal
 from tests.fakes import PROVENANCE
 
 Sessions = sessionmaker[Session]
+MAX_ATTEMPTS, OUTAGE_ATTEMPTS = 4, 10
 
 
 def original(patient: int, number: int) -> StoredOriginal:
@@ -212,3 +215,32 @@ def test_the_recorded_words_follow_from_the_probability(
     assert (scan.prediction, scan.tumor_type, scan.probability) == (prediction, tumor_type, probability)
     assert scan.confidence == pytest.approx(confidence)
     assert scan.analysed_at is not None
+
+
+def test_an_outage_of_a_store_uses_up_no_attempts_for_hours(sessions: Sessions, patient: int) -> None:
+    add(sessions, patient, 1)
+    counted = 0
+    for number in range(1, OUTAGE_ATTEMPTS + MAX_ATTEMPTS + 1):
+        (held,) = claim(sessions)
+        counted += number > OUTAGE_ATTEMPTS
+        assert held.attempt == number
+        assert held.tries == max(counted, 1)
+        failure = Failure.of(held, StorageError("The store is out."), Stage.STORE)
+        with sessions.begin() as session:
+            final = jobs.fail(session, [failure], MAX_ATTEMPTS, 5, OUTAGE_ATTEMPTS)
+            pause = session.scalar(select(func.extract("epoch", Job.run_after - func.now())))
+            session.execute(update(Job).values(run_after=func.now()))
+        if counted == MAX_ATTEMPTS:
+            assert final == [failure]
+        elif counted == 0:
+            assert pause == pytest.approx(min(5 * 2 ** (number - 1), MAX_RETRY_SECONDS), abs=1)
+    with sessions() as session:
+        assert session.scalars(select(Job.status)).one() == JobStatus.FAILED
+
+
+def test_a_store_that_refuses_ends_the_job_at_once(sessions: Sessions, patient: int) -> None:
+    add(sessions, patient, 1)
+    (held,) = claim(sessions)
+    failure = Failure.of(held, StoreRefusedError("The bucket does not exist."), Stage.STORE)
+    with sessions.begin() as session:
+        assert jobs.fail(session, [failure], MAX_ATTEMPTS, 5, OUTAGE_ATTEMPTS) == [failure]

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from api.cli import main
 from shared import jobs
-from shared.jobs import Failure
+from shared.attempts import Failure
 from shared.migrations.taken_over_work import NOT_TAKEN_OVER
 from shared.models import AuditEvent, Job, JobKind, JobStatus, Stage
 from shared.services import Services
