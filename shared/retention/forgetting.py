@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from shared import audit, job_control, legacy_reports
 from shared.errors import ConflictError, NotFoundError, ObjectNotFoundError, StorageError
 from shared.maintenance import alone
-from shared.models import UNFINISHED, IdempotencyKey, Job, Login, Mail, Patient, Report, Scan
+from shared.models import UNFINISHED, IdempotencyKey, Job, Login, Mail, Patient, Report, Scan, report_scans
 from shared.retention.doomed import delete_doomed, doom
 from shared.retention.removal import remove_mails, remove_reports, remove_scans
 from shared.services import Services
@@ -130,10 +130,12 @@ def _unlink(file: Path | None) -> None:
 
 
 def _remove_scans(services: Services, patient_id: int, forgotten: Forgotten) -> int:
-    """Remove some of the patient's scans, which no report covers any more."""
+    """Remove some of the patient's scans; one for which a report was asked meanwhile waits for it to go."""
+    is_reported = exists().where(report_scans.c.scan_id == Scan.id)
     with services.sessions.begin() as session:
-        query = select(Scan).where(Scan.patient_id == patient_id).order_by(Scan.id).limit(ROWS_AT_ONCE)
-        scans = session.scalars(query.with_for_update()).all()
+        page = select(Scan.id).where(Scan.patient_id == patient_id).order_by(Scan.id).limit(ROWS_AT_ONCE)
+        locked = session.scalars(page.with_for_update()).all()
+        scans = session.scalars(select(Scan).where(Scan.id.in_(locked), ~is_reported)).all()
         paths = {
             path for scan in scans for path in (scan.original_path, scan.heatmap_path, scan.overlay_path)
         }

@@ -30,7 +30,7 @@ from shared.models import (
     Scan,
 )
 from shared.reconciliation import reconcile
-from shared.retention import Limits, ageing, forgetting
+from shared.retention import Limits, ageing, doomed, forgetting
 from shared.services import Services
 from tests.fakes import FailingStore
 from tests.integration.sending import new_patient, pictures, send, send_one, stored
@@ -276,6 +276,30 @@ def test_one_patient_is_forgotten_whole_and_others_are_not_touched(
         assert acts[-1] == "patient.forgotten"
         assert "scan.uploaded" in acts
         assert audit.verify(session).broken_at is None
+
+
+def test_a_report_asked_for_while_its_patient_is_forgotten_goes_too(
+    services: Services, patient_id: int, analyse: Analyse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [scan] = analyse(patient_id, 1)
+    is_asked = False
+
+    def delete_and_ask(given: Services) -> int:  # between the removal of reports and that of scans
+        nonlocal is_asked
+        if not is_asked:
+            is_asked = True
+            with services.sessions.begin() as session:
+                reports.request_report(session, patient_id, [scan.scan_id])
+        return doomed.delete_doomed(given)
+
+    report = Report(patient_id=patient_id, report_id="R1", report_path="R1.pdf")
+    with services.sessions.begin() as session:
+        session.add(report)
+    monkeypatch.setattr(forgetting, "delete_doomed", delete_and_ask)
+    forgotten = retention.forget(services, patient_id)
+    assert is_asked
+    assert (forgotten.scans, forgotten.reports) == (1, 2)
+    assert_agreement(services)
 
 
 def test_forgetting_goes_on_after_an_outage(
