@@ -71,8 +71,14 @@ format: setup ## rewrite the code in the project's style
 	@$(BIN)/python -m ruff check --fix --quiet || true
 	@$(BIN)/python -m ruff format
 
-bench: setup ## measure the pipeline against the bare model
-	@exec $(BIN)/python -m bench
+bench: setup .venv/peers ## measure this beside the bare model and a peer; BENCH="words" picks parts
+	@exec $(BIN)/python -m bench $(BENCH)
+
+# What is only compared with lies apart, without its dependencies, so that no pin of the product moves.
+.venv/peers: bench/requirements.txt
+	@rm -rf $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $@ -r $< >&2
+	@touch $@
 
 soak: setup ## mixed work for MINUTES=10 on a stack of its own; fails if something grows or a 5xx appears
 	@exec $(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10)

@@ -1,119 +1,91 @@
-"""`python -m bench`: how near the whole system comes to the bare model, and what each step costs.
+"""`make bench`: how fast this is, beside what else could do it, on this machine and in this run.
 
-End to end is images per second from the first byte of the first upload to the last job's end, over HTTP and
-through every process of a local stack. It is divided by what the bare forward pass does on this machine at
-the same batch size, with the whole machine to itself: PyTorch's, in single precision, and that of the engine
-which the workers use. All numbers come from one run.
+Words choose parts; without any all are measured. A table goes to standard error, after each part; the figures
+to `results.json` and what the machine is to `machine.json`, in the folder of the results.
 """
 
 import argparse
 import json
 import sys
-import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle, islice
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.steps import measure_steps
-from stack.client import ApiClient
-from stack.demo import temporary_stack
-from stack.settings import DEFAULT_SAMPLES, StackSettings
+from bench import api_load, at_scale, latency, machine, model, pipeline, reports, steps, storage
+from bench.figures import Figure, write
+from bench.plan import Plan
+from bench.running import Running, running
+from stack.interrupts import unwind_on_request
+from stack.settings import DEFAULT_SAMPLES
 from stack.slices import find_slices
-from worker.inference import Predictor
 
-BATCH_SIZE = 16
-FILES_PER_REQUEST = 20
-UPLOADERS = 2
-FORWARD_ROUNDS = 15
-MODEL_FOLDER = Path(__file__).resolve().parent.parent / "model_weights"
-PATIENT = {"name": "Bench Patient", "email": "bench.patient@example.org"}
-console = Console(stderr=True)
+ALONE: dict[str, Callable[[Plan], list[Figure]]] = {
+    "model": model.measure,
+    "steps": steps.measure,
+    "growth": at_scale.measure,
+    "storage": storage.measure,
+}
+ON_ONE_STACK: dict[str, Callable[[Plan, Running], list[Figure]]] = {
+    "latency": latency.measure,
+    "pipeline": pipeline.measure,
+    "report": reports.measure,
+    "api": api_load.measure,  # last: it leaves a queue behind
+}
+PARTS = (*ALONE, *ON_ONE_STACK)
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 150)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show a table on standard error, print the numbers as JSON on standard output."""
+    """Measure what was chosen. Exit status 0 also where a goal is not met: that depends on the machine."""
     options = _parser().parse_args(arguments)
-    files = list(islice(cycle(find_slices(options.scans)), options.count))
-    predictor = Predictor.load(MODEL_FOLDER)
-    steps = measure_steps(predictor, files[0].read_bytes(), BATCH_SIZE)
-    bare = bare_forward(Predictor.load(MODEL_FOLDER, engine="torch"))
-    own = bare_forward(predictor)
-    whole = end_to_end(files, options.logs)
-    numbers = {
-        "images": len(files),
-        "batch_size": BATCH_SIZE,
-        "engine": predictor.engine,
-        "bare_torch_forward_images_per_s": round(bare, 1),
-        "bare_engine_forward_images_per_s": round(own, 1),
-        "end_to_end_images_per_s": round(whole, 1),
-        "ratio": round(whole / bare, 2),
-        "ratio_to_engine": round(whole / own, 2),
-        "steps_ms_per_image": steps,
-    }
-    _show(numbers)
-    sys.stdout.write(json.dumps(numbers) + "\n")
+    unwind_on_request()
+    scans = tuple(find_slices(options.scans))
+    plan = Plan.quick(scans, options.out / "logs") if options.quick else Plan(scans, options.out / "logs")
+    facts = machine.describe()
+    console.print(", ".join(f"{name} {value}" for name, value in facts.items()), style="dim")
+    figures: list[Figure] = []
+
+    def keep(part: str, found: list[Figure]) -> None:
+        """At once, so that nothing is lost if a later part fails."""
+        figures.extend(found)
+        write(figures, options.out / "results.json")
+        _show(part, found)
+
+    chosen = options.parts or PARTS
+    for name in [name for name in ALONE if name in chosen]:
+        keep(name, ALONE[name](plan))
+    if together := [name for name in ON_ONE_STACK if name in chosen]:
+        with running(plan) as system:
+            for name in together:
+                keep(name, ON_ONE_STACK[name](plan, system))
+    facts["load_afterwards"] = machine.describe()["load"]
+    (options.out / "machine.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    console.print(
+        f"Results: {options.out / 'results.json'}; the load was {facts['load_afterwards']} at the end"
+    )
     return 0
 
 
-def bare_forward(predictor: Predictor) -> float:
-    """Images per second of the forward pass alone, median of several batches."""
-    size = predictor.manifest.input_size
-    inputs = list(np.random.default_rng(0).normal(size=(BATCH_SIZE, 1, size, size)).astype(np.float32))
-    predictor.predict(inputs)
-    seconds = []
-    for _ in range(FORWARD_ROUNDS):
-        began = time.perf_counter()
-        predictor.predict(inputs)
-        seconds.append(time.perf_counter() - began)
-    return BATCH_SIZE / median(seconds)
-
-
-def end_to_end(files: Sequence[Path], logs: Path) -> float:
-    """Images per second through a stack of their own, started and removed here."""
-    with temporary_stack(StackSettings.from_environment(), logs, console.print) as stack:
-        access = stack.up()
-        with ApiClient.signed_in(access.url, access.username, access.password) as client:
-            patient_id = client.create_patient(PATIENT)
-            warm_up = client.upload(patient_id, files[:1])
-            client.wait_for_jobs([warm_up[0].job_id or ""], lambda _: None)
-            began = time.perf_counter()
-            with ThreadPoolExecutor(UPLOADERS) as uploaders:
-                requests = [files[i : i + FILES_PER_REQUEST] for i in range(0, len(files), FILES_PER_REQUEST)]
-                uploads = list(uploaders.map(lambda request: client.upload(patient_id, request), requests))
-            ids = [upload.job_id or "" for request in uploads for upload in request]
-            jobs = client.wait_for_jobs(ids, lambda _: None)
-            seconds = time.perf_counter() - began
-    unfinished = [job for job in jobs.values() if job["status"] != "succeeded"]
-    if unfinished:
-        raise RuntimeError(f"{len(unfinished)} of {len(jobs)} jobs did not succeed")
-    return len(files) / seconds
-
-
-def _show(numbers: dict[str, Any]) -> None:
-    table = Table("measure", "value")
-    for name, value in numbers.items():
-        if isinstance(value, dict):
-            for step, milliseconds in value.items():
-                table.add_row(f"  {step}", f"{milliseconds:.2f} ms")
-        else:
-            table.add_row(name, str(value))
+def _show(part: str, figures: Sequence[Figure]) -> None:
+    table = Table("measure", "value", "spread", "ratio", "against", "goal on 2 cores", title=part)
+    for figure in figures:
+        goal = ""
+        if figure.goal is not None:
+            met, colour = ("met", "green") if figure.goal.is_met(figure) else ("not met", "red")
+            goal = f"[{colour}]{figure.goal}: {met}[/]"
+        value, spread = f"{figure.value:g} {figure.unit}", f"{figure.spread:g}"
+        table.add_row(figure.name, value, spread, f"{figure.ratio:g}", figure.against, goal)
     console.print(table)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--count", type=int, default=400, help="images to send")
-    parser.add_argument("--scans", type=Path, default=DEFAULT_SAMPLES, help="folder of the images")
-    parser.add_argument(
-        "--logs", type=Path, default=Path("demo-output"), help="where logs go after a failure"
-    )
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, []), help=f"any of {', '.join(PARTS)}")
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--scans", type=Path, default=DEFAULT_SAMPLES, help="folder of the pictures")
+    parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder for the results")
     return parser
 
 

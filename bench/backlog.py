@@ -103,19 +103,23 @@ OPERATIONS: dict[str, Callable[[Backlog], None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show a table on standard error, print the numbers as JSON on standard output."""
     options = _parser().parse_args(arguments)
+    measured = measure(options.sizes, options.rounds)
+    numbers = {name: _summary(milliseconds) for name, milliseconds in measured.items()}
+    _show(numbers, options.sizes)
+    sys.stdout.write(json.dumps(numbers, indent=2) + "\n")
+    return 0
+
+
+def measure(sizes: Sequence[int], rounds: int) -> dict[str, dict[int, list[float]]]:
+    """Milliseconds of each operation at each size, of all rounds."""
     with tempfile.TemporaryDirectory(prefix="backlog-") as name, ExitStack() as ends:
         cluster = Cluster(Path(name), free_port())
         ends.callback(cluster.remove)
         cluster.prepare()
         ends.callback(cluster.stop)
         cluster.start()
-        backlogs = [_filled(cluster, size, ends) for size in options.sizes]
-        numbers = {
-            name: _measure(operation, backlogs, options.rounds) for name, operation in OPERATIONS.items()
-        }
-    _show(numbers, options.sizes)
-    sys.stdout.write(json.dumps(numbers, indent=2) + "\n")
-    return 0
+        backlogs = [_filled(cluster, size, ends) for size in sizes]
+        return {name: _measure(operation, backlogs, rounds) for name, operation in OPERATIONS.items()}
 
 
 def _filled(cluster: Cluster, size: int, ends: ExitStack) -> Backlog:
@@ -146,19 +150,23 @@ def _address(url: str, database: str | None = None) -> str:
 
 def _measure(
     operation: Callable[[Backlog], None], backlogs: Sequence[Backlog], rounds: int
-) -> dict[str, dict[str, float]]:
-    seconds: dict[int, list[float]] = {backlog.size: [] for backlog in backlogs}
+) -> dict[int, list[float]]:
+    milliseconds: dict[int, list[float]] = {backlog.size: [] for backlog in backlogs}
     for backlog in backlogs:
         operation(backlog)
     for _ in range(rounds):
         for backlog in backlogs:
             began = time.perf_counter()
             operation(backlog)
-            seconds[backlog.size].append(time.perf_counter() - began)
-    medians = {size: median(taken) for size, taken in seconds.items()}
-    smallest = medians[backlogs[0].size]
+            milliseconds[backlog.size].append((time.perf_counter() - began) * 1000)
+    return milliseconds
+
+
+def _summary(milliseconds: dict[int, list[float]]) -> dict[str, dict[str, float]]:
+    medians = {size: median(taken) for size, taken in milliseconds.items()}
+    smallest = next(iter(medians.values()))
     return {
-        "milliseconds": {str(size): round(value * 1000, 2) for size, value in medians.items()},
+        "milliseconds": {str(size): round(value, 2) for size, value in medians.items()},
         "ratio": {str(size): round(value / smallest, 2) for size, value in medians.items()},
     }
 
