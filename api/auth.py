@@ -57,6 +57,12 @@ def for_signed_in(view: Callable[P, R]) -> Callable[P, R]:
     return view
 
 
+def for_patients(view: Callable[P, R]) -> Callable[P, R]:
+    """Mark a view for patients, about themselves."""
+    view.roles = frozenset({Role.PATIENT})  # type: ignore[attr-defined]
+    return view
+
+
 def require_patient_access(patient_id: int) -> None:
     """Refuse patients who ask for somebody else's record."""
     who = caller()
@@ -153,7 +159,7 @@ def _identify() -> Caller:
         wiring().rate_limit.count_address(client_address())
         raise AuthenticationError("Sign in first.")
     if _bearer() is None and request.method not in SAFE_METHODS:
-        _refuse_foreign_pages()
+        refuse_foreign_pages()
     with services().sessions() as session:
         who = logins.caller_of(session, token)
     if who is None:
@@ -168,10 +174,11 @@ def _own_origins() -> tuple[str, str]:
     return f"{request.scheme}://{request.host}", f"{public.scheme}://{public.netloc}"
 
 
-def _refuse_foreign_pages() -> None:
+def refuse_foreign_pages() -> None:
     """CSRF defence for cookies: a browser names the page that sends the request; only ours may write.
 
     Clients that name none (no `Origin`, no `Sec-Fetch-Site`) are no browsers and cannot be tricked.
+    Views that are public and yet set a cookie call this themselves. Raises `AuthorizationError`.
     """
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none" if origin is None else "cross-site")

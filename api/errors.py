@@ -1,5 +1,8 @@
 """Domain error -> status and JSON body. The only such place."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask, Response, g, jsonify, request
 from gunicorn.http.errors import ParseException
 from pydantic import ValidationError as PydanticError
@@ -55,12 +58,13 @@ READ_ONLY = "25006"  # Postgres' code
 
 def register_error_handlers(app: Flask) -> None:
     """Make every way in which a request can fail end in the one error shape."""
-    app.register_error_handler(BrainScanError, _domain_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(SQLAlchemyError, _database_error)
-    app.register_error_handler(RecursionError, _too_deep)
-    app.register_error_handler(ParseException, _badly_cut)
-    app.register_error_handler(Exception, _unexpected_error)
+    for kind, handler in _HANDLERS:
+        app.register_error_handler(kind, handler)
+
+
+def answer_to(error: Exception) -> Response:
+    """What an error ends in, logged where it must be; pages show the same status in their own look."""
+    return next(handler for kind, handler in _HANDLERS if isinstance(error, kind))(error)
 
 
 def error_body(message: str, code: str, field: str | None = None) -> dict[str, object]:
@@ -150,3 +154,13 @@ def _unexpected_error(error: Exception) -> Response:
     log.error("unexpected error", cause=type(error).__name__, exc_info=error)
     message = f"Something went wrong on our side. Quote {g.request_id} to support."
     return _answer(500, message, "INTERNAL_SERVER_ERROR")
+
+
+_HANDLERS: tuple[tuple[type[Exception], Callable[[Any], Response]], ...] = (  # special before general
+    (BrainScanError, _domain_error),
+    (HTTPException, _http_error),
+    (SQLAlchemyError, _database_error),
+    (RecursionError, _too_deep),
+    (ParseException, _badly_cut),
+    (Exception, _unexpected_error),
+)

@@ -93,6 +93,12 @@ def page(
     return list(session.scalars(query))
 
 
+def covering(session: Session, scan_id: int) -> list[Report]:
+    """Finished reports that show this scan (scans.id), newest first."""
+    query = select(Report).where(Report.scans.any(Scan.id == scan_id), Report.report_path.is_not(None))
+    return list(session.scalars(query.order_by(Report.id.desc())))
+
+
 def find_report(session: Session, report_id: str) -> Report:
     """A finished report by its display id: ours in any case, old ones exactly. Raises `NotFoundError`."""
     if "\0" in report_id:

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from flask import Response, g, jsonify
+from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from api.acts import note
+from api import account_acts
 from api.auth import (
     caller,
     clear_login_cookie,
-    client_address,
-    current_token,
     for_signed_in,
     public,
     set_login_cookie,
@@ -28,9 +26,8 @@ from api.schemas.accounts import (
 from api.view_result import ViewResult
 from api.wiring import services
 from shared import logins
-from shared.logins import AccountTable, SignedIn
+from shared.logins import SignedIn
 from shared.models import Admin, Patient
-from shared.passwords import hash_password
 
 blueprint = APIBlueprint("accounts", __name__, abp_tags=[Tag(name="Accounts")], abp_responses=ERRORS)
 
@@ -39,7 +36,7 @@ blueprint = APIBlueprint("accounts", __name__, abp_tags=[Tag(name="Accounts")], 
 @public
 def log_in_admin(body: LoginBody) -> ViewResult:
     """Sign in as admin or reader; the token comes as a cookie and in the body."""
-    signed_in = _sign_in(Admin, body)
+    signed_in = account_acts.sign_in(Admin, body)
     admin = signed_in.account
     return _welcome(signed_in, username=admin.username, email=admin.email)
 
@@ -48,7 +45,7 @@ def log_in_admin(body: LoginBody) -> ViewResult:
 @public
 def log_in_patient(body: LoginBody) -> ViewResult:
     """Sign in as patient; the token comes as a cookie and in the body."""
-    signed_in = _sign_in(Patient, body)
+    signed_in = account_acts.sign_in(Patient, body)
     patient = signed_in.account
     assert isinstance(patient, Patient)  # noqa: S101 - for the type checker
     return _welcome(signed_in, name=patient.name, patient_id=patient.patient_id, email=patient.email)
@@ -73,15 +70,7 @@ def get_account() -> ViewResult:
 @for_signed_in
 def change_password(body: PasswordBody) -> ViewResult:
     """Change one's own password. All other logins of the account end."""
-    sessions = services().sessions
-    with sessions() as session:
-        account = logins.account_of(session, caller())
-    logins.check_new_password(account, body.current_password, body.new_password)
-    hashed = hash_password(body.new_password)
-    with sessions.begin() as session:
-        logins.set_password(session, caller(), hashed, is_generated=False)
-        ended = logins.sign_out_everywhere(session, caller(), but_token=current_token())
-        note(session, "password.changed", str(caller()), ended_logins=ended)
+    ended = account_acts.change_password(body.current_password, body.new_password)
     return jsonify(success=True, data={"ended_logins": ended})
 
 
@@ -89,29 +78,10 @@ def change_password(body: PasswordBody) -> ViewResult:
 @for_signed_in
 def log_out(body: LogoutBody) -> ViewResult:
     """End this login, or all of the account."""
-    with services().sessions.begin() as session:
-        if body.everywhere:
-            ended = logins.sign_out_everywhere(session, caller())
-        else:
-            logins.sign_out(session, current_token() or "")
-            ended = 1
-        note(session, "login.ended", str(caller()), ended_logins=ended)
+    ended = account_acts.sign_out(body.everywhere)
     response = jsonify(success=True, data={"ended_logins": ended})
     clear_login_cookie(response)
     return response
-
-
-def _sign_in(table: AccountTable, body: LoginBody) -> SignedIn:
-    built = services()
-    return logins.sign_in(
-        built.sessions,
-        built.settings,
-        table,
-        body.username,
-        body.password,
-        client_address(),
-        g.request_id,
-    )
 
 
 def _welcome(signed_in: SignedIn, **facts: Any) -> Response:
