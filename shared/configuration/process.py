@@ -78,7 +78,8 @@ class ConnectionSettings(BaseModel):
         problems = []
         if self.database_url is not None:
             if not is_postgres_address(self.database_url.get_secret_value()):
-                problems.append("DATABASE_URL: must look like postgresql://user:password@host:5432/name")
+                example = "postgresql://user:password@host:5432/name"  # pragma: allowlist secret
+                problems.append(f"DATABASE_URL: must look like {example}")
         elif not (self.db_host and self.db_name and self.db_user):
             problems.append("DATABASE_URL (or DB_HOST, DB_NAME and DB_USER): says where Postgres is")
         elif not is_host(self.db_host.strip("[]")) or not is_postgres_address(self.sqlalchemy_url):
