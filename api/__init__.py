@@ -51,7 +51,7 @@ def create_app(services: Services) -> Flask:
     app.extensions[EXTENSION] = Wiring(
         services=services,
         rate_limit=RateLimit(settings),
-        upload_threads=ThreadPoolExecutor(settings.upload_threads, "upload"),
+        upload_threads=ThreadPoolExecutor(settings.chosen_upload_threads, "upload"),
         pace=Pace(),
         waiting_slots=Semaphore(settings.max_waiting_requests),
     )

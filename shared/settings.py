@@ -31,6 +31,9 @@ class SettingsError(Exception):
     """The configuration is incomplete or wrong; the message lists every variable to mend, a line each."""
 
 
+LOCAL_THREADS = 2
+REMOTE_UPLOAD_THREADS = 16  # a request of the batch client, nearly; checks of pictures share the cores
+REMOTE_IO_THREADS = 32  # two pictures for each scan of a batch
 SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them
 
 
@@ -78,6 +81,18 @@ class Settings(
         assert isinstance(file_secret_settings, SecretsSettingsSource)  # noqa: S101 - for the type checker
         files = SecretFiles(settings_cls, file_secret_settings.secrets_dir)
         return init_settings, files, env_settings, dotenv_settings
+
+    @property
+    def chosen_upload_threads(self) -> int:
+        """Threads that wait for a network cost little; more of them at a disk only take turns."""
+        default = REMOTE_UPLOAD_THREADS if self.takes_uploads_over_network else LOCAL_THREADS
+        return self.upload_threads or default
+
+    @property
+    def chosen_io_threads(self) -> int:
+        """Enough that a batch of the usual size waits for each of its steps once, not once per picture."""
+        default = REMOTE_IO_THREADS if self.keeps_pictures_over_network else LOCAL_THREADS
+        return self.io_threads or default
 
     @model_validator(mode="before")
     @classmethod

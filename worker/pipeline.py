@@ -63,12 +63,12 @@ class ScanPipeline:
         self._leases = LeaseKeeper(services, on_hang)
         self._leases.start()
         self._stages = ThreadPoolExecutor(2, "stage")
-        self._pictures = ThreadPoolExecutor(self._settings.io_threads, "picture")
+        self._pictures = ThreadPoolExecutor(self._settings.chosen_io_threads, "picture")
         self._source = BatchSource(
             services, loaded.input_size, self._leases, self._limit, self._pictures, self._stopping
         )
         self._drawing = PixelBudget(self._settings.max_image_pixels)
-        self._uploads = ThreadPoolExecutor(self._settings.io_threads, "upload")
+        self._uploads = ThreadPoolExecutor(self._settings.chosen_io_threads, "upload")
         self._staging = StagingCleaner(services)
 
     def close(self) -> None:

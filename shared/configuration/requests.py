@@ -25,11 +25,11 @@ class RequestSettings(BaseModel):
     )
     max_content_length: int = Field(16 * 1024 * 1024, ge=1024, description="largest request in bytes")
     max_files_per_upload: int = Field(200, ge=1, description="most files in one upload request or ZIP")
-    upload_threads: int = Field(
-        2,
+    upload_threads: int | None = Field(
+        None,
         ge=1,
         le=64,
-        description="threads of each API process for bulk uploads; more for stores over a network",
+        description="threads of each API process for bulk uploads; empty: 2, or 16 to a store over a network",
     )
     max_image_pixels: int = Field(40_000_000, ge=1, description="most pixels of one image")
     max_image_side: int = Field(16_384, ge=1, description="most pixels on one side of an image")

@@ -109,6 +109,16 @@ class StorageSettings(BaseModel):
             return self.report_store
         return "s3" if self.aws_s3_bucket else "local"
 
+    @property
+    def keeps_pictures_over_network(self) -> bool:
+        return self.chosen_image_store != "local" or self.staging_store == "s3"
+
+    @property
+    def takes_uploads_over_network(self) -> bool:
+        if self.staging_store != "none":
+            return self.staging_store == "s3"
+        return self.chosen_image_store != "local"
+
     def storage_problems(self, is_production: bool) -> list[str]:
         return [*self._unchosen(), *self._incomplete()] if is_production else self._incomplete()
 

@@ -22,11 +22,11 @@ class WorkerSettings(BaseModel):
         "load-test: no model at all, every scan ends without a finding, refused in production",
     )
     batch_size: int = Field(16, ge=1, le=1024, description="most images in one forward pass")
-    io_threads: int = Field(
-        2,
+    io_threads: int | None = Field(
+        None,
         ge=1,
         le=64,
-        description="threads that fetch, draw and store beside the model; more for stores over a network",
+        description="threads that fetch, draw and store beside the model; empty: 2, or 32 over a network",
     )
     lease_seconds: float = Field(
         60, ge=2, description="silence after which a running job is taken from its worker"

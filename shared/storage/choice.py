@@ -50,7 +50,7 @@ def choose_stores(settings: Settings) -> Stores:
 class _Builder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._connections = max(MIN_CONNECTIONS, 2 * settings.io_threads)
+        self._connections = max(MIN_CONNECTIONS, 2 * settings.chosen_io_threads)
 
     def measured_store(self, role: str, vendor: str) -> ObjectStore:
         return measured(self.store(role, vendor), role, vendor)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,24 @@ def test_the_example_file_names_every_setting_with_its_default(
     from_example = load_settings()
     (tmp_path / "config.env").unlink()
     assert from_example == load_settings()
+
+
+@pytest.mark.parametrize(
+    ("stores", "upload_threads", "io_threads"),
+    [
+        ({"image_store": "local"}, 2, 2),
+        ({"image_store": "s3", "aws_s3_bucket": "scans"}, 16, 32),
+        ({"cloudinary_url": "cloudinary://key:secret@cloud"}, 16, 32),  # pragma: allowlist secret
+        ({"image_store": "s3", "aws_s3_bucket": "scans", "staging_store": "local"}, 2, 32),
+        ({"image_store": "local", "aws_s3_bucket": "scans", "staging_store": "s3"}, 16, 32),
+        ({"image_store": "s3", "aws_s3_bucket": "scans", "upload_threads": 3, "io_threads": 5}, 3, 5),
+    ],
+)
+def test_many_threads_wait_for_stores_over_a_network_unless_their_number_is_set(
+    stores: dict[str, Any], upload_threads: int, io_threads: int
+) -> None:
+    settings = Settings(_env_file=None, database_url=DATABASE, **stores)
+    assert (settings.chosen_upload_threads, settings.chosen_io_threads) == (upload_threads, io_threads)
 
 
 def test_secrets_are_not_shown() -> None:
