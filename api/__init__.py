@@ -13,6 +13,7 @@ from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
 from api.links import refuse_nameless_hosts
 from api.pace import Pace
+from api.portal import register_pages
 from api.rate_limit import RateLimit
 from api.request_log import register_request_log
 from api.routes import (
@@ -74,6 +75,7 @@ def create_app(services: Services) -> Flask:
     for routes in (health, accounts, patients, portal, scans, jobs, batches, reports, administration):
         app.register_api(routes.blueprint)
     app.register_blueprint(documentation.blueprint)
+    register_pages(app)
     for store in (services.images, services.reports, services.staging):
         if isinstance(store, LocalStore):
             app.register_blueprint(files.blueprint_for(store))

@@ -114,8 +114,26 @@ TABLE: dict[Route, tuple[Callable[[World], dict[str, Any]], tuple[int, ...]]] = 
     # Whoever holds a signed link may follow it until it expires: an <img> on another page sends no login.
     ("GET", "/api/files/images/<token>"): (lambda _: {}, OPEN),
     ("GET", "/api/files/reports/<token>"): (lambda _: {}, OPEN),
+    # Pages lead to signing in where the API says 401.
+    ("GET", "/"): (lambda _: {}, (303,) * 5),
+    ("GET", "/portal/"): (lambda _: {}, (303,) * 5),
+    ("GET", "/portal/static/<path:name>"): (lambda _: {}, OPEN),
+    ("GET", "/portal/<path:address>"): (lambda _: {}, (404,) * 5),
+    ("GET", "/portal/sign-in"): (lambda _: {}, OPEN),
+    ("POST", "/portal/sign-in"): (lambda _: {"data": {"username": "x", "password": "x"}}, (401,) * 5),
+    ("POST", "/portal/language"): (lambda _: {"data": {"language": "de"}}, (303,) * 5),
+    ("GET", "/portal/password"): (lambda _: {}, (303, 200, 200, 200, 200)),
+    ("POST", "/portal/password"): (lambda _: {"data": {}}, (303, 400, 400, 400, 400)),
+    ("GET", "/portal/password/changed"): (lambda _: {}, (303, 200, 200, 200, 200)),
+    ("POST", "/portal/logout"): (lambda _: {}, (303,) * 5),
+    ("GET", "/portal/staff"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/scans"): (lambda _: {}, (303, 200, 200, 403, 403)),
+    ("GET", "/portal/scans/<int:scan_id>"): (lambda _: {}, (303, 200, 403, 403, 403)),
+    ("GET", "/portal/reports"): (lambda _: {}, (303, 200, 200, 403, 403)),
+    ("GET", "/portal/reports/<report_id>/download"): (lambda _: {}, (303, 303, 403, 403, 403)),
 }
 LAST = ("POST", "/api/account/logout")  # ends the logins that the others need
+AFTER_LAST = ("POST", "/portal/logout")  # leads to signing in, with a login or without
 ENDS_LOGINS = ("POST", "/api/admin/patients/<int:patient_id>/reset-password")
 
 
@@ -132,6 +150,8 @@ def url_of(rule: str, world: World) -> str:
         "<batch_id>": world.batch,
         "<report_id>": world.report,
         "<filename>": world.filename,
+        "<path:name>": "pages.css",
+        "<path:address>": "nowhere",
         "images/<token>": f"images/{world.image_token}",
         "reports/<token>": f"reports/{world.report_token}",
     }
@@ -148,6 +168,7 @@ def patients(services: Services) -> list[tuple[int, FlaskClient]]:
         with services.sessions.begin() as session:
             facts = PatientFacts(name, f"{name.lower()}@example.org")
             patient, credentials = accounts.create_patient(session, facts)
+            patient.has_generated_password = False  # else pages want another one first
         client = bearer(services, "/api/patient/login", credentials.username, credentials.password)
         made.append((patient.id, client))
     return made
@@ -198,7 +219,8 @@ def test_every_route_answers_each_caller_as_the_table_says(
     services: Services, world: World, callers: dict[str, FlaskClient]
 ) -> None:
     assert routes_of(services) == set(TABLE), "each route needs its row, and each row its route"
-    ordered = [route for route in TABLE if route not in (LAST, ENDS_LOGINS)] + [ENDS_LOGINS, LAST]
+    ending = (ENDS_LOGINS, LAST, AFTER_LAST)
+    ordered = [*(route for route in TABLE if route not in ending), *ending]
     wrong = []
     for route in ordered:
         send, expected = TABLE[route]

@@ -89,7 +89,7 @@ def test_every_route_is_described_but_signed_links_and_the_description_itself(
         rule.rule.replace("<int:", "{").replace("<", "{").replace(">", "}")
         for rule in app.url_map.iter_rules()
     }
-    undescribed = {route for route in routes if route not in described["paths"]}
+    undescribed = {route for route in routes if route.startswith("/api/") and route not in described["paths"]}
     assert undescribed == {
         "/api/docs",
         "/api/docs/rapidoc.js",

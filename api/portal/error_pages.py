@@ -1,0 +1,78 @@
+"""Errors of pages as pages. What an error means is decided in `api.errors`; here it only gets words."""
+
+import math
+
+from flask import Response, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from api import errors
+from api.auth import clear_login_cookie
+from api.portal.language import gettext, mark, ngettext
+from shared.errors import AuthenticationError, ConflictError, NotFoundError, ValidationError
+
+WORDS = {  # title and text
+    403: (
+        mark("This page is not for your account"),
+        mark("You are signed in, but this account may not see or do this."),
+    ),
+    404: (
+        mark("There is nothing here"),
+        mark("The address is wrong, or what it led to is no longer kept."),
+    ),
+    413: (mark("That was too much at once"), mark("Send fewer or smaller files.")),
+    429: (mark("Too many requests"), mark("Please wait before you try again.")),
+    503: (
+        mark("Not available right now"),
+        mark("A part of the system does not answer. Nothing is wrong with your data. Try again shortly."),
+    ),
+}
+OTHER_4XX = (mark("That did not work"), mark("The request could not be handled. Go back and try again."))
+OTHER = (mark("Something went wrong on our side"), mark("Try again. If it happens again, tell the support."))
+# What forms show beside a field: sentences of `shared.logins`, repeated so that they get into the catalogue.
+SENTENCES = (
+    mark("The current password is not right."),
+    mark("The new password needs at least 10 characters."),
+    mark("The new password must differ from the current one and from the user name."),
+)
+
+
+def answer_with_page(error: Exception) -> WerkzeugResponse:
+    """The page for an error; whoever is not signed in, or no longer, is led to signing in."""
+    answer = errors.answer_to(error)
+    if isinstance(error, AuthenticationError):
+        wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+        away = redirect(url_for("account_pages.sign_in", next=wanted), 303)
+        clear_login_cookie(away)
+        return away
+    title, text = _words(answer.status_code)
+    wait = answer.headers.get("Retry-After")
+    page = render_template(
+        "error.html",
+        title=gettext(title),
+        text=gettext(text),
+        status=answer.status_code,
+        wait=waiting_time(int(wait)) if wait else None,
+        request_id=g.request_id if answer.status_code >= 500 else None,
+        is_temporary=answer.status_code in (429, 503),
+    )
+    shown = Response(page, answer.status_code, mimetype="text/html")
+    for name in ("Retry-After", "Allow"):
+        if name in answer.headers:
+            shown.headers[name] = answer.headers[name]
+    return shown
+
+
+def waiting_time(seconds: int) -> str:
+    """For a person: seconds below a minute, then minutes."""
+    if seconds < 60:
+        return str(ngettext("%(num)d second", "%(num)d seconds", seconds))
+    return str(ngettext("%(num)d minute", "%(num)d minutes", math.ceil(seconds / 60)))
+
+
+def sentence(error: ValidationError | AuthenticationError | ConflictError | NotFoundError) -> str:
+    """What a domain error says, in the reader's language where the catalogue has it."""
+    return str(gettext(str(error)))
+
+
+def _words(status: int) -> tuple[str, str]:
+    return WORDS.get(status, OTHER_4XX if status < 500 else OTHER)

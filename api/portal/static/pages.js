@@ -1,0 +1,88 @@
+// What scripts improve. Every page works without them.
+"use strict";
+
+const language = document.documentElement.lang;
+
+/** Show dates in the viewer's zone; the server wrote them in UTC. */
+function showLocalTimes(within) {
+  const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  for (const element of within.querySelectorAll("time[datetime]")) {
+    element.title = element.textContent;
+    element.textContent = format.format(new Date(element.dateTime));
+  }
+}
+
+/** Let a slider set how strongly the picture that it names covers the one below. */
+function connectSliders(within) {
+  const percent = new Intl.NumberFormat(language, { style: "percent" });
+  for (const place of within.querySelectorAll("[data-slider]")) {
+    const picture = document.getElementById(place.dataset.slider);
+    const slider = place.querySelector("input");
+    const output = place.querySelector("output");
+    const apply = () => {
+      picture.style.opacity = slider.value / 100;
+      output.textContent = percent.format(slider.value / 100);
+      slider.setAttribute("aria-valuetext", output.textContent);
+    };
+    slider.addEventListener("input", apply);
+    place.querySelector("p[hidden]").hidden = false;
+    apply();
+  }
+}
+
+/** The jobs that the live region waits for, with the statuses that it shows. */
+function awaitedJobs() {
+  const region = document.getElementById("live");
+  const words = region?.dataset.jobs ? region.dataset.jobs.split(" ") : [];
+  return new Map(words.map((word) => word.split("=")));
+}
+
+async function hasNews(jobs) {
+  const answer = await fetch("/api/jobs/status", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ ids: [...jobs.keys()] }),
+  });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const { data } = await answer.json();
+  return data.some((job) => jobs.get(job.id) !== job.status);
+}
+
+/** Put what the same page shows by now into the live region; what had the focus keeps it. */
+async function renew() {
+  const answer = await fetch(location.href);
+  if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+  const focused = document.activeElement?.id;
+  document.getElementById("live").replaceWith(document.adoptNode(fresh));
+  improve(fresh);
+  if (focused) document.getElementById(focused)?.focus();
+  document.getElementById("news").textContent = [...fresh.querySelectorAll(".badge")]
+    .slice(0, 1).map((badge) => badge.textContent).join();
+}
+
+async function follow() {
+  const [first, longest] = [1500, 15000];
+  let pause = first;
+  for (let jobs = awaitedJobs(); jobs.size > 0; jobs = awaitedJobs()) {
+    await new Promise((wake) => setTimeout(wake, pause));
+    pause = Math.min(pause * 1.3, longest);
+    if (document.hidden) continue;
+    try {
+      if (await hasNews(jobs)) {
+        await renew();
+        pause = first;
+      }
+    } catch {
+      pause = longest; // the network or the server is away for a while
+    }
+  }
+}
+
+function improve(within) {
+  showLocalTimes(within);
+  connectSliders(within);
+}
+
+improve(document);
+follow();
