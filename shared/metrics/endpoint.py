@@ -4,10 +4,12 @@ Nothing that goes wrong here stops the process: while the port is taken, as by a
 ending, the thread tries again.
 """
 
+import os
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import ClassVar
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -20,6 +22,13 @@ PATIENCE_SECONDS = 5.0  # with a client that says nothing
 STOP_SECONDS = 10.0
 
 log = get_logger(__name__)
+
+# Held while text is rendered. A process that were forked off meanwhile would find locks of the resolver or of
+# Postgres' library taken, for ever: every connection that it makes would hang.
+_rendering = threading.Lock()
+os.register_at_fork(
+    before=_rendering.acquire, after_in_parent=_rendering.release, after_in_child=_rendering.release
+)
 
 
 class MetricsEndpoint:
@@ -81,14 +90,17 @@ class MetricsEndpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def server_bind(self) -> None:
+        """Without the base's question for this machine's name: see `_rendering`."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base's names
         """A client that hung up, or a scrape that failed; the next one may succeed."""
         log.warning("metrics not sent", exc_info=True)
 
 
 def _handler_of(render: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
-    turn = threading.Lock()
-
     class Handler(BaseHTTPRequestHandler):
         timeout: ClassVar[float] = PATIENCE_SECONDS
 
@@ -96,7 +108,7 @@ def _handler_of(render: Callable[[], bytes]) -> type[BaseHTTPRequestHandler]:
             if self.path.partition("?")[0] != PATH:
                 self.send_error(HTTPStatus.NOT_FOUND)
                 return
-            with turn:
+            with _rendering:
                 text = render()
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", CONTENT_TYPE_LATEST)
