@@ -41,7 +41,10 @@ class Api:
         agent = {"User-Agent": f"brain-scans/{__version__}"}
         login = {"Authorization": f"Bearer {token}"} if token else {}
         direct = is_loopback(self.url)  # a proxy cannot reach this machine's own addresses
-        self._http = httpx.Client(timeout=TIMEOUT, headers=agent | login, trust_env=not direct)
+        authorities = httpx.create_ssl_context()  # SSL_CERT_FILE counts for this machine, too
+        self._http = httpx.Client(
+            timeout=TIMEOUT, headers=agent | login, verify=authorities, trust_env=not direct
+        )
         self._others = httpx.Client(timeout=TIMEOUT, headers=agent)  # without the login, for other hosts
 
     def __enter__(self) -> Self:
