@@ -24,10 +24,10 @@ from api.routes import (
     health,
     jobs,
     patients,
-    portal,
     reports,
     scans,
 )
+from api.routes import portal as own_records  # not `portal`: that is the package with the pages
 from api.wiring import EXTENSION, Wiring
 from shared.services import Services
 from shared.storage import LocalStore
@@ -72,7 +72,7 @@ def create_app(services: Services) -> Flask:
     register_error_handlers(app)
     refuse_nameless_hosts(app)
     deny_by_default(app)
-    for routes in (health, accounts, patients, portal, scans, jobs, batches, reports, administration):
+    for routes in (health, accounts, patients, own_records, scans, jobs, batches, reports, administration):
         app.register_api(routes.blueprint)
     app.register_blueprint(documentation.blueprint)
     register_pages(app)
