@@ -15,7 +15,7 @@ from shared.models import UNFINISHED, Job
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?", re.IGNORECASE)
 POLL_AFTER_S = 1  # what clients are told
-FIRST_PAUSE_S = 0.05
+FIRST_PAUSE_S = 0.015  # most results of a lone scan are there within 0.1 s
 LONGEST_PAUSE_S = 0.5
 
 

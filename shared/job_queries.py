@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from shared.jobs import is_ready
@@ -12,6 +12,10 @@ from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Repor
 from shared.queue import Hint
 
 PACE_SECONDS = 60.0
+_WITH_SUBJECTS = select(Job).options(
+    joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail)
+)
+_BY_IDS = _WITH_SUBJECTS.where(Job.id.in_(bindparam("ids", expanding=True)))  # built once: each poll asks it
 
 
 def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
@@ -19,13 +23,7 @@ def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]
 
     Evidence maps stay behind: they are most of a scan's row, and a poll shows none.
     """
-    return {job.id: job for job in session.scalars(_with_subjects().where(Job.id.in_(job_ids)))}
-
-
-def _with_subjects() -> Select[Job]:
-    return select(Job).options(
-        joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail)
-    )
+    return {job.id: job for job in session.scalars(_BY_IDS, {"ids": job_ids})}
 
 
 def patient_of(job: Job) -> int | None:
@@ -79,7 +77,7 @@ def page(
     batch_id: uuid.UUID | None = None,
 ) -> list[Job]:
     """Jobs that match, newest first, from before the position `before`."""
-    query = _with_subjects().order_by(Job.position.desc())
+    query = _WITH_SUBJECTS.order_by(Job.position.desc())
     if before is not None:
         query = query.where(Job.position < before)
     for column, wanted in ((Job.status, status), (Job.kind, kind), (Job.batch_id, batch_id)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared import audit, login_throttle
@@ -23,6 +23,12 @@ from shared.settings import Settings
 TOKEN_BYTES = 32
 DEFAULT_PASSWORD = "admin"  # noqa: S105 - refused but in development, see `_is_refused_default`
 MIN_PASSWORD_LENGTH = 10
+
+_HOLDER = (  # built once: every request asks it
+    select(Login.admin_id, Login.patient_id, Admin.role)
+    .outerjoin(Admin, Admin.id == Login.admin_id)
+    .where(Login.token_sha256 == bindparam("digest"), Login.expires_at > func.now())
+)
 
 Account = Admin | Patient
 AccountTable = type[Admin] | type[Patient]
@@ -108,11 +114,7 @@ def sign_in(
 
 def caller_of(session: Session, token: str) -> Caller | None:
     """Who holds this token, or None if it is unknown, expired or revoked."""
-    row = session.execute(
-        select(Login.admin_id, Login.patient_id, Admin.role)
-        .outerjoin(Admin, Admin.id == Login.admin_id)
-        .where(Login.token_sha256 == _digest(token), Login.expires_at > func.now())
-    ).one_or_none()
+    row = session.execute(_HOLDER, {"digest": _digest(token)}).one_or_none()
     if row is None:
         return None
     if row.admin_id is not None:

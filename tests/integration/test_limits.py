@@ -171,5 +171,5 @@ def test_held_requests_leave_threads_to_others(
     assert time.monotonic() - began < 5, "the second was held although the first holds the only slot"
     pipeline.drain()
     waiting.join()
-    assert held == ["succeeded"]
+    assert held in (["running"], ["succeeded"]), "it was held until the status changed"
     assert client.get(f"/api/jobs/{second}?wait=20").status_code == 200, "the slot is free again"
