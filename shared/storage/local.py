@@ -55,9 +55,12 @@ class LocalStore:
             raise StorageError(f"The {self.role} folder could not be written.") from error
 
     def get(self, key: str) -> bytes:
+        path = self._path(key)
         try:
-            return self._path(key).read_bytes()
+            return path.read_bytes()
         except FileNotFoundError as error:
+            if not path.parent.is_dir():  # a disk that is not mounted: its objects are not lost
+                raise StorageError(f"The {self.role} folder is not there.") from error
             raise ObjectNotFoundError(f"The {self.role} folder has no such object.") from error
         except OSError as error:
             raise StorageError(f"The {self.role} folder could not be read.") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import StorageError
 from shared.settings import Settings
 from shared.storage import LocalStore
 from shared.storage.choice import choose_stores
@@ -108,3 +109,15 @@ def test_secrets_and_signed_addresses_stay_out_of_debug_logs(
     )
     for secret in (*SECRETS, "s--", "X-Amz-Signature", "Signature=", "Basic "):
         assert secret not in logged
+
+
+def test_a_folder_that_is_not_there_is_an_outage_and_no_lost_object(tmp_path: Path) -> None:
+    """A disk that is not mounted: what waits for it is done when it is back."""
+    store = LocalStore(tmp_path / "images", "images", "a secret", 60)
+    store.put("original/S1.png", b"picture", "image/png")
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError) as caught:
+        store.get("original/S1.png")
+    assert (caught.value.retryable, caught.value.is_outage) == (True, True)
+    (tmp_path / "elsewhere").rename(tmp_path / "images")
+    assert store.get("original/S1.png") == b"picture"
