@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from shared.queue import QUEUES
-from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -19,13 +18,11 @@ def consumed(text: str) -> set[str]:
 
 def test_every_queue_is_consumed_wherever_the_product_runs() -> None:
     in_containers = COMPOSE + (ROOT / "Dockerfile.worker").read_text()
-    for text in (in_containers, (ROOT / "stack" / "programs.py").read_text()):
+    on_a_cluster = "".join(
+        path.read_text() for path in (ROOT / "deploy" / "kubernetes").rglob("worker-*.yaml")
+    )
+    for text in (in_containers, on_a_cluster, (ROOT / "stack" / "programs.py").read_text()):
         assert set(QUEUES) <= consumed(text)
-
-
-def test_containers_are_given_settings_that_exist() -> None:
-    given = set(re.findall(r"^ +([A-Z][A-Z0-9_]+): ", COMPOSE, re.MULTILINE)) - OTHERS
-    assert given <= {name.upper() for name in Settings.model_fields}
 
 
 def test_a_setting_is_handed_on_under_its_own_name() -> None:
