@@ -34,6 +34,11 @@ ON_ONE_STACK: dict[str, Callable[[Plan, Running], list[Figure]]] = {
     "api": api_load.measure,  # last: it leaves a queue behind
 }
 PARTS = (*ALONE, *ON_ONE_STACK)
+MOST_LOAD = 0.5  # of others, before anything is measured
+BUSY = (
+    "The load was {load} before: others use this machine, and ratios suffer too. PyTorch's threads wait for "
+    "each other far longer than OpenVINO's when a core is taken away; more processes get more of the cores."
+)
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 150)
 
 
@@ -62,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 keep(name, ON_ONE_STACK[name](plan, system))
     facts["load_afterwards"] = machine.describe()["load"]
     (options.out / "machine.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    console.print(
-        f"Results: {options.out / 'results.json'}; the load was {facts['load_afterwards']} at the end"
-    )
+    console.print(f"Results: {options.out / 'results.json'}")
+    if float(facts["load"]) > MOST_LOAD:
+        console.print(BUSY.format(load=facts["load"]), style="red")
     return 0
 
 
