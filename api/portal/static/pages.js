@@ -25,7 +25,8 @@ function connectSliders(within) {
       slider.setAttribute("aria-valuetext", output.textContent);
     };
     slider.addEventListener("input", apply);
-    place.querySelector("p[hidden]").hidden = false;
+    place.querySelector("[data-with-script]").hidden = false;
+    place.querySelector("[data-without-script]").hidden = true;
     apply();
   }
 }
