@@ -110,7 +110,13 @@ def choose_language() -> WerkzeugResponse:
     wanted = request.form.get("language")
     if wanted in language.LANGUAGES:
         response.set_cookie(
-            language.COOKIE, wanted, max_age=YEAR_S, httponly=True, samesite="Lax", path=PREFIX
+            language.COOKIE,
+            wanted,
+            max_age=YEAR_S,
+            httponly=True,
+            secure=request.is_secure,
+            samesite="Lax",
+            path=PREFIX,
         )
     return response
 

@@ -26,6 +26,13 @@ WORDS = {  # title and text
         mark("A part of the system does not answer. Nothing is wrong with your data. Try again shortly."),
     ),
 }
+FOREIGN_FORM = (
+    mark("This form did not come from this site"),
+    mark(
+        "For your safety nothing was done. Open the page anew and try again. If that does not help, tell "
+        "your clinic: the address of this site may not be set up correctly."
+    ),
+)
 OTHER_4XX = (mark("That did not work"), mark("The request could not be handled. Go back and try again."))
 OTHER = (mark("Something went wrong on our side"), mark("Try again. If it happens again, tell the support."))
 # What forms show beside a field: sentences of `shared.logins`, repeated so that they get into the catalogue.
@@ -44,7 +51,9 @@ def answer_with_page(error: Exception) -> WerkzeugResponse:
         away = redirect(url_for("account_pages.sign_in", next=wanted), 303)
         clear_login_cookie(away)
         return away
-    title, text = _words(answer.status_code)
+    # Refused before anybody knew who asks: not for what the account may do, but for where the form came from.
+    is_foreign_form = answer.status_code == 403 and "caller" not in g
+    title, text = FOREIGN_FORM if is_foreign_form else _words(answer.status_code)
     wait = answer.headers.get("Retry-After")
     page = render_template(
         "error.html",

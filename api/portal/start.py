@@ -19,7 +19,7 @@ def from_root() -> WerkzeugResponse:
     return go_to("start.home")
 
 
-@blueprint.get("/")
+@blueprint.get("/", strict_slashes=False)  # else /portal is redirected to whatever host the request named
 @for_signed_in
 def home() -> WerkzeugResponse:
     """The first page of this account."""

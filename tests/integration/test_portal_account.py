@@ -35,9 +35,11 @@ def ada(services: Services) -> Visitor:
 
 
 def test_the_hosts_root_leads_over_the_start_to_signing_in(anonymous: FlaskClient) -> None:
-    page = anonymous.get("/", follow_redirects=True)
-    assert (page.status_code, page.request.path) == (200, "/portal/sign-in")
-    assert "<h1>Sign in</h1>" in page.text
+    for address in ("/", "/portal", "/portal/"):
+        assert (anonymous.get(address).location or "").startswith("/portal/"), "an address of this host"
+        page = anonymous.get(address, follow_redirects=True)
+        assert (page.status_code, page.request.path) == (200, "/portal/sign-in")
+        assert "<h1>Sign in</h1>" in page.text
 
 
 @pytest.mark.usefixtures("staff")
@@ -65,6 +67,7 @@ def test_a_wrong_password_is_said_and_the_name_is_kept(
 ) -> None:
     page = sign_in(anonymous, credentials.username, "wrong")
     assert page.status_code == 401
+    assert "<title>Error: Sign in" in page.text
     assert 'role="alert"' in page.text
     assert f'value="{credentials.username}"' in page.text
     assert "wrong" not in re.findall(r'value="([^"]*)"', page.text)
@@ -105,7 +108,9 @@ def test_a_page_of_another_site_can_neither_sign_in_nor_out_nor_change_the_langu
         (ada.client, "/portal/logout"),
         (ada.client, "/portal/password"),
     ):
-        assert client.post(address, data=form, headers=foreign).status_code == 403, address
+        page = client.post(address, data=form, headers=foreign)
+        assert page.status_code == 403, address
+        assert "This form did not come from this site" in page.text
         # What a browser sends whose page told it to name no origin.
         assert client.post(address, data=form, headers={"Origin": "null"}).status_code == 403, address
     assert ada.get("/portal/scans").status_code == 200
