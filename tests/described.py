@@ -8,7 +8,7 @@ from flask_openapi3 import OpenAPI
 from jsonschema import Draft202012Validator
 from werkzeug.test import TestResponse
 
-UNDESCRIBED = re.compile(r"/api/(files/.*|openapi\.json|docs.*)|/|/portal(/.*)?")  # pages are no part of the API
+UNDESCRIBED = re.compile(r"/api/(files/.*|openapi\.json|docs.*)|/|/portal(/.*)?")  # pages are not the API
 
 
 def check_described(app: OpenAPI, answer: TestResponse) -> None:
