@@ -55,6 +55,7 @@ def answer_with_page(error: Exception) -> WerkzeugResponse:
     is_foreign_form = answer.status_code == 403 and "caller" not in g
     title, text = FOREIGN_FORM if is_foreign_form else _words(answer.status_code)
     wait = answer.headers.get("Retry-After")
+    is_temporary = answer.status_code in (429, 503)
     page = render_template(
         "error.html",
         title=gettext(title),
@@ -62,7 +63,11 @@ def answer_with_page(error: Exception) -> WerkzeugResponse:
         status=answer.status_code,
         wait=waiting_time(int(wait)) if wait else None,
         request_id=g.request_id if answer.status_code >= 500 else None,
-        is_temporary=answer.status_code in (429, 503),
+        is_temporary=is_temporary,
+        # Nothing of an address that leads nowhere is repeated.
+        here=request.full_path.rstrip("?")
+        if is_temporary and request.method == "GET"
+        else url_for("start.home"),
     )
     shown = Response(page, answer.status_code, mimetype="text/html")
     for name in ("Retry-After", "Allow"):
