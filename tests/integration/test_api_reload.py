@@ -1,4 +1,4 @@
-"""SIGHUP has gunicorn take new code: old processes answer what they have, and nobody is told no."""
+"""SIGHUP has the API read its settings anew: old processes answer what they have, and nobody is told no."""
 
 import os
 import signal
@@ -69,6 +69,8 @@ def test_a_reload_fails_no_request(real_services: Services, patient: int, tmp_pa
                         lambda old=old: not old & set(working_children(parent)),
                         "the old processes have ended",
                     )
+                assert old
+                assert working_children(parent), "the one that was told goes on"
             finally:
                 enough.set()
         answers = sum((client.result() for client in clients), Counter())
