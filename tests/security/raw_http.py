@@ -31,14 +31,17 @@ def connect(url: str, seconds: float = 20) -> socket.socket:
     return socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=seconds)
 
 
-def listen(client: socket.socket, seconds: float = 20) -> Exchange:
-    """Read until the server ends the connection, or has said nothing for `seconds`."""
+def listen(client: socket.socket, seconds: float = 20, only_status: bool = False) -> Exchange:
+    """Read until the server ends the connection, has been silent for `seconds`, or has given its status."""
     began, received = time.monotonic(), bytearray()
     client.settimeout(seconds)
     is_closed = True
     try:
         while part := client.recv(65_536):
             received += part
+            if only_status and STATUS.search(received):
+                is_closed = False
+                break
     except TimeoutError:
         is_closed = False
     except ConnectionError:
@@ -46,7 +49,7 @@ def listen(client: socket.socket, seconds: float = 20) -> Exchange:
     return Exchange(bytes(received), is_closed, time.monotonic() - began)
 
 
-def say(url: str, *parts: bytes, hang_up: bool = False) -> Exchange:
+def say(url: str, *parts: bytes, hang_up: bool = False, only_status: bool = False) -> Exchange:
     """Send everything, say that there is no more if asked to, and listen. Being cut off is no failure."""
     with connect(url) as client:
         try:
@@ -56,7 +59,7 @@ def say(url: str, *parts: bytes, hang_up: bool = False) -> Exchange:
                 client.shutdown(socket.SHUT_WR)
         except ConnectionError:
             pass
-        return listen(client)
+        return listen(client, only_status=only_status)
 
 
 def get(path: str, *headers: bytes, host: bytes = HOST) -> bytes:
