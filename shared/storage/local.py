@@ -36,6 +36,7 @@ class LocalStore:
         self._folder = folder.resolve()
         self._signer = URLSafeSerializer(secret, salt=f"local-store:{role}")
         self._link_seconds = link_seconds
+        self._used: set[Path] = set()  # where one of these goes, so does a disk: its objects are not lost
 
     def put(self, key: str, data: bytes, content_type: str) -> None:  # noqa: ARG002 - the extension says it
         path = self._path(key)
@@ -49,6 +50,7 @@ class LocalStore:
                 os.fsync(file.fileno())
             part.replace(path)
             _sync_folder(path.parent)
+            self._used.add(path.parent)
         except OSError as error:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -57,13 +59,15 @@ class LocalStore:
     def get(self, key: str) -> bytes:
         path = self._path(key)
         try:
-            return path.read_bytes()
+            data = path.read_bytes()
         except FileNotFoundError as error:
-            if not path.parent.is_dir():  # a disk that is not mounted: its objects are not lost
-                raise StorageError(f"The {self.role} folder is not there.") from error
+            if path.parent in self._used and not path.parent.is_dir():
+                raise StorageError(f"The {self.role} folder is not there any more.") from error
             raise ObjectNotFoundError(f"The {self.role} folder has no such object.") from error
         except OSError as error:
             raise StorageError(f"The {self.role} folder could not be read.") from error
+        self._used.add(path.parent)
+        return data
 
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()

@@ -111,8 +111,8 @@ def test_secrets_and_signed_addresses_stay_out_of_debug_logs(
         assert secret not in logged
 
 
-def test_a_folder_that_is_not_there_is_an_outage_and_no_lost_object(tmp_path: Path) -> None:
-    """A disk that is not mounted: what waits for it is done when it is back."""
+def test_a_folder_that_was_there_is_an_outage_and_no_lost_object(tmp_path: Path) -> None:
+    """A disk that is not mounted any more: what waits for it is done when it is back."""
     store = LocalStore(tmp_path / "images", "images", "a secret", 60)
     store.put("original/S1.png", b"picture", "image/png")
     (tmp_path / "images").rename(tmp_path / "elsewhere")
