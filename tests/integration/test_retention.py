@@ -216,7 +216,7 @@ def test_a_run_that_breaks_off_is_finished_by_the_next_in_small_steps(
     images.broken = frozenset({"delete"})
     with pytest.raises(StorageError):
         retention.apply(services, ALL)
-    assert kept_names(services) == [scan.id for scan in scans[2:]]  # one step was made
+    assert kept_names(services) == sorted(scan.id for scan in scans)[2:]  # one step was made
     assert number_of(services, DoomedObject) == 2 * 3
     images.broken = frozenset()
     assert retention.apply(services, ALL) == {"objects": 5 * 3, "scans": 3}
