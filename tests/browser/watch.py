@@ -40,8 +40,8 @@ class Watch:
             self.complaints.append(f"{response.status} {response.url}")
 
     def _failed(self, request: "Request") -> None:
-        # A page that turns out to be a download is no page: its navigation ends so.
-        if not (request.is_navigation_request() and request.failure == "net::ERR_ABORTED"):
+        # The browser itself ends so what a page that is left still asks for, and the way to a download.
+        if not (request.method == "GET" and request.failure == "net::ERR_ABORTED"):
             self.complaints.append(f"{request.failure} {request.method} {request.url}")
 
     def _written(self, message: "ConsoleMessage") -> None:
