@@ -20,6 +20,7 @@ PATIENTS = frozenset({Role.PATIENT})
 LINKS = (
     Link("patient_pages.list_scans", mark("My scans"), PATIENTS, frozenset({"patient_pages.show_scan"})),
     Link("patient_pages.list_reports", mark("My reports"), PATIENTS),
+    # In this order: dashboard, worklist, patients, upload, scans, batches, reports, jobs, audit trail, system.
     Link("start.staff", mark("Start"), STAFF),
 )
 

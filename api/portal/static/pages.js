@@ -50,7 +50,7 @@ async function hasNews(jobs) {
 }
 
 /** Put what the same page shows by now into the live region; what had the focus keeps it. */
-async function renew() {
+async function renew({ tell }) {
   const answer = await fetch(location.href);
   if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
@@ -58,6 +58,7 @@ async function renew() {
   document.getElementById("live").replaceWith(document.adoptNode(fresh));
   improve(fresh);
   if (focused) document.getElementById(focused)?.focus();
+  if (!tell) return;
   document.getElementById("news").textContent = [...fresh.querySelectorAll(".badge")]
     .slice(0, 1).map((badge) => badge.textContent).join();
 }
@@ -71,11 +72,26 @@ async function follow() {
     if (document.hidden) continue;
     try {
       if (await hasNews(jobs)) {
-        await renew();
+        await renew({ tell: true });
         pause = first;
       }
     } catch {
       pause = longest; // the network or the server is away for a while
+    }
+  }
+}
+
+/** Renew a live region that asks for it every so many seconds, for as long as it asks. */
+async function keepFresh() {
+  let failures = 0;
+  for (let every; (every = Number(document.getElementById("live")?.dataset.every)) > 0;) {
+    await new Promise((wake) => setTimeout(wake, every * 1000 * Math.min(2 ** failures, 8)));
+    if (document.hidden) continue;
+    try {
+      await renew({ tell: false });
+      failures = 0;
+    } catch {
+      failures += 1;
     }
   }
 }
@@ -87,3 +103,4 @@ function improve(within) {
 
 improve(document);
 follow();
+keepFresh();
