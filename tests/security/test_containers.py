@@ -1,4 +1,4 @@
-"""What any container of ours may not be, whichever services there are: root, writable, or full of secrets."""
+"""What no image and no container of ours may hold, whichever there are: root's rights or a secret."""
 
 import re
 from pathlib import Path
@@ -14,8 +14,6 @@ SECRET_NAMES = re.compile(
     r"SECRET|PASSWORD|TOKEN|PRIVATE|CREDENTIAL|BASIC_AUTH|API_KEY|ACCESS_KEY", re.IGNORECASE
 )
 REFERENCE = re.compile(r"(\$\{[^}]*\}|[^$]*\$\{[A-Z_]+(:[-?][^}]*)?\}[^$]*)?")  # to a variable, or nothing
-UNREACHABLE = re.compile(r"127\.0\.0\.1:|\[::1\]:")
-ENTRANCES = {"nginx", "proxy", "api"}  # what may listen on all interfaces
 
 
 def instructions(dockerfile: Path) -> list[tuple[str, str]]:
@@ -52,25 +50,6 @@ def test_no_image_holds_a_secret() -> None:
             assert name != "ADD" or "http" not in arguments
 
 
-def test_every_service_of_ours_is_confined() -> None:
-    """No new rights, no inherited ones, and nothing to write but what is named."""
-    ours = {
-        name for name, service in SERVICES.items() if str(service.get("image", "")).startswith("brain-tumor")
-    }
-    assert len(ours) >= 5
-    for name, service in SERVICES.items():
-        assert "no-new-privileges:true" in service.get("security_opt", []), name
-        assert not service.get("privileged"), name
-        assert service.get("network_mode") != "host", name
-        assert service.get("pid") != "host", name
-        assert "docker.sock" not in str(service.get("volumes", [])), name
-        if name in ours:
-            assert service.get("read_only") is True, name
-            assert service.get("cap_drop") == ["ALL"], name
-            assert not service.get("cap_add"), name
-            assert not str(service.get("user", "10001")).startswith("0"), name
-
-
 def test_no_secret_is_written_into_the_compose_file() -> None:
     """A secret is a file or comes from outside, and no default stands in for it."""
     for name, service in SERVICES.items():
@@ -83,11 +62,3 @@ def test_no_secret_is_written_into_the_compose_file() -> None:
                 assert ":-" not in text or text.endswith(":-}"), f"{name}: {variable} has a default"
         command = str(service.get("command", "")) + str(service.get("entrypoint", ""))
         assert not re.search(r"(password|secret|basic[_-]auth)=\w", command, re.IGNORECASE), name
-
-
-def test_only_the_entrance_listens_beyond_this_machine() -> None:
-    for name, service in SERVICES.items():
-        far = [port for port in service.get("ports", []) if not UNREACHABLE.match(str(port))]
-        assert not far or name in ENTRANCES, f"{name}: {far}"
-        assert "5432" not in str(far)
-        assert "6379" not in str(far)

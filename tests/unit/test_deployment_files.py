@@ -1,4 +1,7 @@
-"""The deployment on one machine, as far as its files tell: confined, complete, without secrets."""
+"""The deployment on one machine, as far as its files tell: confined, complete, without secrets.
+
+Queues are held against the cluster's files and the local stack's too.
+"""
 
 import re
 import subprocess
@@ -11,10 +14,12 @@ import yaml
 from cryptography import x509
 
 from deploy import prepare
+from shared.queue import QUEUES
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 NGINX = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text()
 START_AS_ROOT = {"postgres", "redis"}  # their images take their folder and then become somebody else
@@ -34,6 +39,7 @@ FOR_OTHER_SETUPS = {
     "ADMIN_PASSWORD",  # given to one command, not to a service
     "WORKER_ROLE",  # of each service
 }  # fmt: skip
+OF_OTHER_PROGRAMS = {"FLOWER_BASIC_AUTH", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD"}
 READERS = {
     "storage": {"api", "worker-scan", "worker-report"},
     "mail": {"api", "worker-report"},
@@ -51,6 +57,9 @@ def test_every_service_is_confined(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.keys() & {"privileged", "pid", "ipc", "devices"}
+    assert service.get("network_mode", "none") == "none"
+    assert "docker.sock" not in str(service.get("volumes", []))
     if name in START_AS_ROOT:
         assert set(service["cap_add"]) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
     else:
@@ -105,6 +114,27 @@ def test_services_are_given_nothing_that_they_would_not_read() -> None:
     known = {name.upper() for name in Settings.model_fields}
     for service in ("migrate", "api", "worker-scan", "worker-report", "beat", "flower"):
         assert variables(service).keys() <= known, service
+
+
+def test_a_setting_is_handed_on_under_its_own_name() -> None:
+    pairs = re.findall(r"^ +([A-Z][A-Z0-9_]+): [\"]?\$\{([A-Z0-9_]+)", COMPOSE_TEXT, re.MULTILINE)
+    assert len(pairs) > 40
+    assert [pair for pair in pairs if pair[0] != pair[1] and pair[0] not in OF_OTHER_PROGRAMS] == []
+
+
+def consumed(text: str) -> set[str]:
+    """Queues in comma-separated lists."""
+    lists = re.findall(r"\"((?:[a-z]+(?:\.[a-z]+)?,)+[a-z]+(?:\.[a-z]+)?)\"", text)
+    return {name for names in lists for name in names.split(",")}
+
+
+def test_every_queue_is_consumed_wherever_the_product_runs() -> None:
+    in_containers = COMPOSE_TEXT + (ROOT / "Dockerfile.worker").read_text()
+    on_a_cluster = "".join(
+        path.read_text() for path in (ROOT / "deploy" / "kubernetes").rglob("worker-*.yaml")
+    )
+    for text in (in_containers, on_a_cluster, (ROOT / "stack" / "programs.py").read_text()):
+        assert set(QUEUES) <= consumed(text)
 
 
 def test_proxy_and_api_agree_on_the_largest_body_and_the_longest_wait() -> None:
