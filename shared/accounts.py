@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from shared import patient_search
 from shared.errors import ConflictError, NotFoundError
 from shared.ids import new_patient_id
 from shared.models import Admin, AdminRole, Patient
@@ -109,10 +110,16 @@ def _write(patient: Patient, facts: PatientFacts) -> None:
     patient.address = facts.address
 
 
-def page(session: Session, limit: int | None = None, before: int | None = None) -> list[Patient]:
-    """Patients, newest first, from before patients.id `before`."""
+def page(
+    session: Session, limit: int | None = None, before: int | None = None, search: str | None = None
+) -> list[Patient]:
+    """Patients, newest first, from before patients.id `before`; with `search` those that it fits."""
     query = select(Patient).order_by(Patient.id.desc()).limit(limit)
-    return list(session.scalars(query if before is None else query.where(Patient.id < before)))
+    if before is not None:
+        query = query.where(Patient.id < before)
+    if search is not None:
+        query = query.where(patient_search.matches(search))
+    return list(session.scalars(query))
 
 
 def get_patient(session: Session, patient_id: int) -> Patient:
@@ -121,6 +128,12 @@ def get_patient(session: Session, patient_id: int) -> Patient:
     if patient is None:
         raise NotFoundError("Patient not found")
     return patient
+
+
+def find_patient(session: Session, display_id: str) -> Patient | None:
+    """The patient with this display id, however its letters are written."""
+    written = {display_id.strip(), display_id.strip().upper()}
+    return session.scalars(select(Patient).where(Patient.patient_id.in_(written))).first()
 
 
 def _flush(session: Session, message: str) -> None:

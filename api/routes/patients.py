@@ -3,6 +3,7 @@
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
+from api import patient_acts
 from api.acts import note
 from api.auth import for_staff
 from api.documentation import ERRORS
@@ -15,11 +16,8 @@ from api.schemas.reports import ReportsAnswer
 from api.schemas.scans import ScansAnswer
 from api.view_result import ViewResult
 from api.wiring import services
-from shared import accounts, enrolment
-from shared.accounts import PatientFacts
+from shared import accounts
 from shared.enrolment import Enrolled
-from shared.models import JobKind
-from shared.queue import hints
 
 blueprint = APIBlueprint(
     "patients",
@@ -43,11 +41,7 @@ def list_patients(query: PageQuery) -> ViewResult:
 @blueprint.post("", responses={201: NewPatientAnswer})
 def create_patient(body: PatientBody) -> ViewResult:
     """Make a patient; the generated password is in this answer and never again."""
-    built = services()
-    with built.sessions.begin() as session:
-        made = enrolment.enrol(session, PatientFacts(**body.model_dump()), built.settings)
-        note(session, "patient.created", f"patient:{made.patient.id}", email_sent=made.is_mail_accepted)
-    return _show_once(made), 201
+    return _show_once(patient_acts.create(body)), 201
 
 
 @blueprint.get("/<int:patient_id>", responses={200: PatientAnswer})
@@ -60,20 +54,13 @@ def get_patient(path: PatientPath) -> ViewResult:
 @blueprint.put("/<int:patient_id>", responses={200: PatientAnswer})
 def update_patient(path: PatientPath, body: PatientBody) -> ViewResult:
     """Replace what is known about a patient."""
-    with services().sessions.begin() as session:
-        patient = accounts.update_patient(session, path.patient_id, PatientFacts(**body.model_dump()))
-        note(session, "patient.changed", f"patient:{patient.id}")
-    return jsonify(success=True, data=patient_json(patient))
+    return jsonify(success=True, data=patient_json(patient_acts.update(path.patient_id, body)))
 
 
 @blueprint.post("/<int:patient_id>/reset-password", responses={200: NewPatientAnswer})
 def reset_password(path: PatientPath) -> ViewResult:
     """Give the patient a new generated password, in this answer and never again; all their logins end."""
-    built = services()
-    with built.sessions.begin() as session:
-        made = enrolment.reset_password(session, path.patient_id, built.settings)
-        note(session, "password.reset", f"patient:{made.patient.id}", email_sent=made.is_mail_accepted)
-    return _show_once(made)
+    return _show_once(patient_acts.reset_password(path.patient_id))
 
 
 @blueprint.get("/<int:patient_id>/scans", responses={200: ScansAnswer})
@@ -91,7 +78,5 @@ def list_reports(path: PatientPath, query: PageQuery) -> ViewResult:
 
 
 def _show_once(made: Enrolled) -> Response:
-    if made.mail_job is not None:
-        services().queue.wake(JobKind.MAIL, made.mail_job.lane, hints([made.mail_job]))
     password = {"password": made.credentials.password, "email_sent": made.is_mail_accepted}
     return jsonify(success=True, data={**patient_json(made.patient), **password})
