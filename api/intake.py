@@ -48,9 +48,19 @@ class Order:
 
 def accept(order: Order) -> ViewResult:
     """Take the files, register the good ones as jobs, and answer: at once, or when the jobs have ended."""
+    body = take(order)
+    return _finish(body, order) if body["success"] else (jsonify(body), 400)
+
+
+def take(order: Order) -> Json:
+    """Take the files and register the good ones as jobs; `results` says what became of each file.
+
+    `success` is false if there was no good one: then nothing was kept. Raises `ServiceUnavailableError` and
+    `ConflictError` where no file could be taken, whatever is in it.
+    """
     earlier = order.request.earlier()
     if earlier is not None:
-        return _finish(earlier, order)
+        return earlier
     refuse_if_full()
     if order.batch_id is not None:
         _refuse_if_closed(order.batch_id)
@@ -62,7 +72,7 @@ def accept(order: Order) -> ViewResult:
     try:
         registered, report, body = _register(order, outcomes, originals)
     except (ConflictError, NotFoundError) as error:
-        return _finish(order.request.of_twin(error), order)
+        return order.request.of_twin(error)
     failpoint("rows-committed")
     log.info(
         "scans accepted",
@@ -76,7 +86,7 @@ def accept(order: Order) -> ViewResult:
     queue.wake(JobKind.SCAN, registered.lane, hints(registered.jobs))
     if report is not None:
         queue.wake(JobKind.REPORT, report.lane, hints([report]))
-    return _finish(body, order)
+    return body
 
 
 def refuse_if_full() -> None:
@@ -181,7 +191,7 @@ def _flat(body: Json, order: Order) -> Json:
     return {**body, **body["results"][0]} if order.is_single else body
 
 
-def _nothing_accepted(outcomes: Sequence[Outcome]) -> ViewResult:
+def _nothing_accepted(outcomes: Sequence[Outcome]) -> Json:
     refused = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     if any(outcome.code == ServiceUnavailableError.code for outcome in refused):
         raise ServiceUnavailableError(
@@ -189,4 +199,4 @@ def _nothing_accepted(outcomes: Sequence[Outcome]) -> ViewResult:
         )
     message = refused[0].error if len(refused) == 1 else "None of the files is a usable image."
     body: dict[str, Any] = {"success": False, "error": message, "code": refused[0].code, "field": "files"}
-    return jsonify({**body, "results": [refused_json(outcome) for outcome in refused]}), 400
+    return {**body, "results": [refused_json(outcome) for outcome in refused]}

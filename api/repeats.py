@@ -28,11 +28,16 @@ class RepeatableRequest:
     fingerprint: str
 
     @classmethod
-    def current(cls, asked: Any, files: Iterable[FileStorage] = ()) -> "RepeatableRequest":
-        """`asked` is JSON-like. Files count by name and content, not by how the request encodes them."""
+    def current(
+        cls, asked: Any, files: Iterable[FileStorage] = (), key: str | None = None
+    ) -> "RepeatableRequest":
+        """`asked` is JSON-like. Files count by name and content, not by how the request encodes them.
+
+        `key` instead of the header's: forms of pages have theirs in a field.
+        """
         who = caller_or_none()
         name = str(who) if who else f"address:{client_address()}"
-        key = request.headers.get(HEADER)
+        key = request.headers.get(HEADER) if key is None else key
         if key is None:
             return cls(name, None, "")
         if not 0 < len(key) <= idempotency.MAX_KEY_LENGTH or not key.isprintable():
