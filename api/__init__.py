@@ -25,6 +25,7 @@ from api.routes import (
     jobs,
     patients,
     reports,
+    reviews,
     scans,
 )
 from api.routes import portal as own_records  # not `portal`: that is the package with the pages
@@ -72,7 +73,8 @@ def create_app(services: Services) -> Flask:
     register_error_handlers(app)
     refuse_nameless_hosts(app)
     deny_by_default(app)
-    for routes in (health, accounts, patients, own_records, scans, jobs, batches, reports, administration):
+    described = (health, accounts, patients, own_records, scans, reviews, jobs, batches, reports)
+    for routes in (*described, administration):
         app.register_api(routes.blueprint)
     app.register_blueprint(documentation.blueprint)
     register_pages(app)

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.links import image_link, original_link, thumbnail_link
 from shared.batches import Progress
-from shared.models import AuditEvent, Batch, Job, JobStatus, Patient, Report, Scan
+from shared.models import AuditEvent, Batch, Job, JobStatus, Patient, Report, Scan, ScanReview
 from shared.results import REJECTED
 
 Json = dict[str, Any]
@@ -53,7 +53,25 @@ def scan_json(scan: Scan, job: Job, with_map: bool = True) -> Json:
         "job_id": str(job.id),
         "model": scan.model,
         "explanation": scan.explanation if with_map else None,
+        "analysed_at": iso(scan.analysed_at),
+        "reader_verdict": scan.reader_verdict,
+        "reviewed_at": iso(scan.reviewed_at),
         **finding_json(scan),
+    }
+
+
+def review_json(review: ScanReview) -> Json:
+    return {
+        "id": review.id,
+        "verdict": review.verdict,
+        "comment": review.comment,
+        "reader": review.reader.username,
+        "at": iso(review.at),
+        "agrees": review.agrees,
+        "prediction": review.prediction,
+        "probability": review.probability,
+        "review": review.review,
+        "model_version": review.model_version,
     }
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import exists, func, update
 from sqlalchemy.orm import Session
 
 from shared import jobs
 from shared.attempts import Claim
-from shared.models import Scan
+from shared.models import Scan, ScanReview
 
 TUMOR = "Tumor"
 NO_TUMOR = "No Tumor"
@@ -81,7 +81,24 @@ def record(session: Session, results: Sequence[ScanResult]) -> list[ScanResult]:
             .values(analysed_at=func.now())
             .execution_options(synchronize_session=False)
         )
+        _withdraw_verdicts(session, [result.claim.subject_id for result in kept])
     return kept
+
+
+def _withdraw_verdicts(session: Session, scan_ids: Sequence[int]) -> None:
+    """Of scans whose result is no longer what the reader saw: the same, made again, needs no new verdict."""
+    is_about_it = exists().where(
+        ScanReview.scan_id == Scan.id,
+        ScanReview.at == Scan.reviewed_at,
+        ScanReview.prediction.is_not_distinct_from(Scan.prediction),
+        ScanReview.review.is_not_distinct_from(Scan.review),
+    )
+    session.execute(
+        update(Scan)
+        .where(Scan.id.in_(scan_ids), Scan.reader_verdict.is_not(None), ~is_about_it)
+        .values(reader_verdict=None, reader_agrees=None, reviewed_at=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _columns(result: ScanResult) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from shared import job_events
 from shared.errors import NotFoundError
-from shared.models import Batch, BatchOrigin, Job, JobKind, Lane, Patient, Scan
+from shared.models import UNFINISHED, Batch, BatchOrigin, Job, JobKind, JobStatus, Lane, Patient, Scan
 
+IS_RELEASED = Scan.reader_verdict.is_not(None)  # the release gate: a reader has judged what patients see
 INTERACTIVE_LIMIT = 8  # an upload of more files than this is bulk work
 
 
@@ -93,36 +94,50 @@ def page(
     before: int | None = None,
     patient_id: int | None = None,
     with_maps: bool = True,
+    only_released: bool = False,
 ) -> list[tuple[Scan, Job]]:
     """Scans with their latest jobs, newest first, from before scans.id `before`.
 
-    Without `with_maps` the evidence maps, most of a row, stay in the database.
+    Without `with_maps` the evidence maps, most of a row, stay in the database. `only_released`: those that
+    patients may see while RELEASE_GATE is on.
     """
-    latest = (
-        select(Job.id).where(Job.scan_id == Scan.id).order_by(Job.position.desc()).limit(1).correlate(Scan)
-    ).scalar_subquery()
-    query = (
-        select(Scan, Job)
-        .join(Job, Job.id == latest)
-        .options(joinedload(Scan.patient))
-        .order_by(Scan.id.desc())
-        .limit(limit)
-    )
+    query = with_jobs(with_maps).order_by(Scan.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Scan.id < before)
     if patient_id is not None:
         query = query.where(Scan.patient_id == patient_id)
-    if not with_maps:
-        query = query.options(defer(Scan.explanation))
+    if only_released:
+        query = query.where(IS_RELEASED)
     return [(scan, job) for scan, job in session.execute(query)]
 
 
-def get_scan(session: Session, scan_id: int) -> Scan:
-    """Raises `NotFoundError` if there is no such scan."""
+def with_jobs(with_maps: bool) -> Select[Scan, Job]:
+    """Scans with their patients and latest jobs."""
+    latest = (
+        select(Job.id).where(Job.scan_id == Scan.id).order_by(Job.position.desc()).limit(1).correlate(Scan)
+    ).scalar_subquery()
+    query = select(Scan, Job).join(Job, Job.id == latest).options(joinedload(Scan.patient))
+    return query if with_maps else query.options(defer(Scan.explanation))
+
+
+def get_scan(session: Session, scan_id: int, only_released: bool = False) -> Scan:
+    """Raises `NotFoundError` if there is no such scan, or `only_released` and it is not."""
     scan = session.get(Scan, scan_id)
-    if scan is None:
+    if scan is None or (only_released and not is_released(scan)):
         raise NotFoundError("Scan not found")
     return scan
+
+
+def is_released(scan: Scan) -> bool:
+    """`IS_RELEASED` of a loaded row."""
+    return scan.reader_verdict is not None
+
+
+def count_unreleased(session: Session, patient_id: int) -> int:
+    """How many of the patient's scans are on their way to a verdict: none whose analysis has failed."""
+    is_on_its_way = exists().where(Job.scan_id == Scan.id, Job.status.in_((*UNFINISHED, JobStatus.SUCCEEDED)))
+    query = select(func.count()).where(Scan.patient_id == patient_id, ~IS_RELEASED, is_on_its_way)
+    return session.execute(query).scalar_one()
 
 
 def known_patients(session: Session, patient_ids: Collection[int]) -> set[int]:

@@ -23,6 +23,7 @@ from shared.configuration.monitoring import MonitoringSettings
 from shared.configuration.process import ConnectionSettings, ProcessSettings
 from shared.configuration.requests import RequestSettings
 from shared.configuration.retention import RetentionSettings
+from shared.configuration.reviews import ReviewSettings
 from shared.configuration.storage import StorageSettings
 from shared.configuration.workers import WorkerSettings
 
@@ -61,6 +62,7 @@ class Settings(
     MailSettings,
     WorkerSettings,
     MonitoringSettings,
+    ReviewSettings,
     RetentionSettings,
     BaseSettings,
 ):

@@ -5,12 +5,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from shared import reviews
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Patient, Report, Scan
 from shared.results import NEEDS_REVIEW, NO_TUMOR, REJECTED, TUMOR
 
 
-def dashboard(session: Session) -> dict[str, Any]:
-    """Totals, scans by outcome, and how the queue stands."""
+def dashboard(session: Session, is_gated: bool = False) -> dict[str, Any]:
+    """Totals, scans by outcome, readers' verdicts, and how the queue stands. `is_gated`: RELEASE_GATE."""
     patients = session.execute(select(func.count()).select_from(Patient)).scalar_one()
     reports = session.execute(
         select(func.count()).select_from(Report).where(Report.report_path.is_not(None))
@@ -21,6 +22,7 @@ def dashboard(session: Session) -> dict[str, Any]:
         "total_scans": scan_stats["total_scans"],
         "total_reports": reports,
         "scan_stats": scan_stats,
+        "review_stats": reviews.statistics(session, is_gated),
         "queue": _queue(session),
     }
 

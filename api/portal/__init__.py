@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from api.portal import account, language, patient, start
+from api.portal import account, language, patient, reviews, start
 
-BLUEPRINTS = (start.root, account.blueprint, patient.blueprint, start.blueprint)
+BLUEPRINTS = (start.root, account.blueprint, patient.blueprint, reviews.blueprint, start.blueprint)
 
 
 def register_pages(app: Flask) -> None:

@@ -35,11 +35,15 @@ FOREIGN_FORM = (
 )
 OTHER_4XX = (mark("That did not work"), mark("The request could not be handled. Go back and try again."))
 OTHER = (mark("Something went wrong on our side"), mark("Try again. If it happens again, tell the support."))
-# What forms show beside a field: sentences of `shared.logins`, repeated so that they get into the catalogue.
+# What forms show beside a field: sentences of `shared`, repeated so that they get into the catalogue.
 SENTENCES = (
     mark("The current password is not right."),
     mark("The new password needs at least 10 characters."),
     mark("The new password must differ from the current one and from the user name."),
+    mark("This scan has no result yet, so there is nothing to review."),
+    mark("This scan was analysed again meanwhile. Look at the new result first."),
+    mark("Say in a comment why the program's result is not right."),
+    mark("The comment has more than 1000 characters."),
 )
 
 

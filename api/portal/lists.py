@@ -11,9 +11,12 @@ Row = TypeVar("Row")
 MOST_DIGITS = 18  # Postgres takes these
 
 
-def position() -> int | None:
-    """From before which number this page of a list shows; None: from the newest. Raises `NotFoundError`."""
-    text = request.args.get("before")
+def position(name: str = "before") -> int | None:
+    """From before which number this page of a list shows; None: from the newest. Raises `NotFoundError`.
+
+    Lists that begin with the oldest say it in `?after=`.
+    """
+    text = request.args.get(name)
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS and int(text) > 0):

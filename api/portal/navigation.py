@@ -22,6 +22,7 @@ LINKS = (
     Link("patient_pages.list_reports", mark("My reports"), PATIENTS),
     # In this order: dashboard, worklist, patients, upload, scans, batches, reports, jobs, audit trail, system.
     Link("start.staff", mark("Start"), STAFF),
+    Link("review_pages.show_worklist", mark("Worklist"), STAFF),
 )
 
 

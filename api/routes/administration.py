@@ -32,8 +32,9 @@ blueprint = APIBlueprint(
 @for_staff
 def get_stats() -> ViewResult:
     """Totals, scans by outcome, and how the queue stands."""
-    with services().sessions() as session:
-        return jsonify(success=True, data=stats.dashboard(session))
+    built = services()
+    with built.sessions() as session:
+        return jsonify(success=True, data=stats.dashboard(session, built.settings.release_gate))
 
 
 @blueprint.get("/scans", responses={200: AllScansAnswer})

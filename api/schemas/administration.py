@@ -16,6 +16,15 @@ class ScanStats(Answer):
     unanalysed_count: Count
 
 
+class ReviewStats(Answer):
+    """Of scans, by the verdict that counts."""
+
+    waiting: Count = Field(description="the length of the worklist")
+    reviewed: Count
+    agreed: Count = Field(description="the verdict is the prediction")
+    overridden: Count = Field(description="it is another one; both leave out scans without a prediction")
+
+
 class KindCounts(Answer):
     scan: Count
     report: Count
@@ -34,6 +43,7 @@ class Stats(Answer):
     total_scans: Count
     total_reports: Count
     scan_stats: ScanStats
+    review_stats: ReviewStats
     queue: QueueStats
 
 

@@ -8,6 +8,7 @@ from api.schemas.fields import Answer, Empty, File, Ok, Request, RowId, Share, T
 from api.schemas.reports import Report
 
 Prediction = Literal["Tumor", "No Tumor"]
+Verdict = Literal["Tumor", "No Tumor", "Unusable"]
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled", "rejected"]
 
 
@@ -61,6 +62,9 @@ class Scan(Finding):
     job_id: str
     model: dict[str, Any] | None = Field(description="name, version, weights' hash, engine, device")
     explanation: dict[str, Any] | None = Field(description="the evidence map as numbers, and its flags")
+    analysed_at: Time | None
+    reader_verdict: Verdict | None = Field(description="what a radiologist sees; null until one has looked")
+    reviewed_at: Time | None
 
 
 class AnyPatientsScan(Scan):

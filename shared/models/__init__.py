@@ -19,6 +19,7 @@ from shared.models.mails import Mail, MailTemplate
 from shared.models.people import Admin, AdminRole, Login, LoginFailure, Patient
 from shared.models.reports import Report, report_scans
 from shared.models.retention import DoomedObject
+from shared.models.reviews import ReaderVerdict, ScanReview
 from shared.models.scans import Scan
 
 __all__ = [
@@ -41,8 +42,10 @@ __all__ = [
     "Mail",
     "MailTemplate",
     "Patient",
+    "ReaderVerdict",
     "Report",
     "Scan",
+    "ScanReview",
     "Stage",
     "Worker",
     "report_scans",

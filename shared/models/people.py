@@ -13,7 +13,7 @@ class AdminRole(StrEnum):
     """What a member of the staff may do."""
 
     ADMIN = "admin"
-    READER = "reader"  # sees everything, changes nothing
+    READER = "reader"  # sees everything, changes nothing but adds reviews
 
 
 class Admin(Base):

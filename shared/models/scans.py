@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, func
+from sqlalchemy import ForeignKey, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.models.base import Base
@@ -17,10 +17,25 @@ class Scan(Base):
     system, whole addresses. While `is_staged` the original lies in the staging store, under the same key.
     All result columns are NULL until the scan's job has succeeded. `prediction` stays NULL where `review`
     says why: "needs_review" or "rejected". Nobody recorded type, size and hash of rows taken over.
+    `reader_verdict`, `reader_agrees` and `reviewed_at` repeat the newest `ScanReview`, as long as the result
+    is the one that it is about.
     """
 
     __tablename__ = "scans"
-    __table_args__ = (Index("ix_scans_patient_newest", "patient_id", "id"),)
+    __table_args__ = (
+        Index("ix_scans_patient_newest", "patient_id", "id"),
+        Index(
+            "ix_scans_undecided",
+            "id",
+            postgresql_where=text("review = 'needs_review' AND reader_verdict IS NULL"),
+        ),
+        Index(
+            "ix_scans_unread",
+            "id",
+            postgresql_where=text("analysed_at IS NOT NULL AND reader_verdict IS NULL"),
+        ),
+        Index("ix_scans_read", "reader_agrees", postgresql_where=text("reader_verdict IS NOT NULL")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"))
@@ -49,5 +64,9 @@ class Scan(Base):
     model: Mapped[dict[str, Any] | None]
     analysed_at: Mapped[datetime | None]
     report_path: Mapped[str | None]
+
+    reader_verdict: Mapped[str | None] = mapped_column(String(20))
+    reader_agrees: Mapped[bool | None]
+    reviewed_at: Mapped[datetime | None]
 
     patient: Mapped[Patient] = relationship(lazy="raise")

@@ -92,6 +92,12 @@ TABLE: dict[Route, tuple[Callable[[World], dict[str, Any]], tuple[int, ...]]] = 
         (401, 202, 403, 403, 202),
     ),
     ("GET", "/api/scans/<int:scan_id>/image"): (lambda _: {}, (401, 302, 403, 302, 302)),
+    ("GET", "/api/reviews/worklist"): (lambda _: {}, STAFF),
+    ("POST", "/api/admin/scans/<int:scan_id>/review"): (
+        lambda _: json(verdict="Tumor", analysed_at="2026-01-01T00:00:00Z"),  # of a result that nobody saw
+        (401, 403, 403, 409, 409),
+    ),
+    ("GET", "/api/admin/scans/<int:scan_id>/reviews"): (lambda _: {}, STAFF),
     ("GET", "/api/jobs"): (lambda _: {}, STAFF),
     ("GET", "/api/jobs/<job_id>"): (lambda _: {}, (401, 200, 404, 200, 200)),
     ("DELETE", "/api/jobs/<job_id>"): (lambda _: {}, (*ADMIN, 409)),
@@ -127,6 +133,8 @@ TABLE: dict[Route, tuple[Callable[[World], dict[str, Any]], tuple[int, ...]]] = 
     ("GET", "/portal/password/changed"): (lambda _: {}, (303, 200, 200, 200, 200)),
     ("POST", "/portal/logout"): (lambda _: {}, (303,) * 5),
     ("GET", "/portal/staff"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/worklist"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/staff/scans/<int:scan_id>/review"): (lambda _: {"data": {}}, (303, 403, 403, 400, 400)),
     ("GET", "/portal/scans"): (lambda _: {}, (303, 200, 200, 403, 403)),
     ("GET", "/portal/scans/<int:scan_id>"): (lambda _: {}, (303, 200, 403, 403, 403)),
     ("GET", "/portal/reports"): (lambda _: {}, (303, 200, 200, 403, 403)),
