@@ -63,8 +63,22 @@ def retry(session: Session, job_id: uuid.UUID) -> Job:
     job = _locked(session, job_id)
     if job.status not in REPEATABLE:
         raise ConflictError(f"Only a failed or cancelled job can run again; this one is {job.status}.")
-    _queue_again(session, job, RETRIED_BY_PERSON)
+    _queue_again(session, [job], job.status, RETRIED_BY_PERSON)
+    session.refresh(job)
     return job
+
+
+def retry_failed(session: Session, batch_id: uuid.UUID, job_id: uuid.UUID | None = None) -> list[Job]:
+    """Queue the batch's failed jobs again, or just this one of them, like `retry`. Returns those queued.
+
+    Rows that somebody else is changing at this moment are left to them.
+    """
+    query = select(Job).where(Job.batch_id == batch_id, Job.status == JobStatus.FAILED)
+    if job_id is not None:
+        query = query.where(Job.id == job_id)
+    jobs = list(session.scalars(query.order_by(Job.position).with_for_update(skip_locked=True)))
+    _queue_again(session, jobs, JobStatus.FAILED, RETRIED_BY_PERSON)
+    return jobs
 
 
 def repeat(session: Session, job_id: uuid.UUID) -> bool:
@@ -76,19 +90,28 @@ def repeat(session: Session, job_id: uuid.UUID) -> bool:
     job = _locked(session, job_id)
     if job.status in UNFINISHED:
         return False
-    _queue_again(session, job, REPEATED_BY_REPAIR)
+    _queue_again(session, [job], job.status, REPEATED_BY_REPAIR)
     return True
 
 
-def _queue_again(session: Session, job: Job, reason: str) -> None:
-    job_events.changed(session, [(job.id, job.attempt)], job.status, JobStatus.QUEUED, reason)
-    job.status = JobStatus.QUEUED
-    job.stage = Stage.WAITING
-    job.spent_attempts = job.attempt
-    job.error_code = job.error_message = None
-    job.finished_at = job.started_at = None
-    session.flush()
-    session.execute(update(Job).where(Job.id == job.id).values(run_after=func.now()))
+def _queue_again(session: Session, jobs: Sequence[Job], source: JobStatus, reason: str) -> None:
+    """In the database; the loaded rows stay as they were."""
+    job_events.changed(session, [(job.id, job.attempt) for job in jobs], source, JobStatus.QUEUED, reason)
+    session.execute(
+        update(Job)
+        .where(Job.id.in_([job.id for job in jobs]))
+        .values(
+            status=JobStatus.QUEUED,
+            stage=Stage.WAITING,
+            spent_attempts=Job.attempt,
+            error_code=None,
+            error_message=None,
+            finished_at=None,
+            started_at=None,
+            run_after=func.now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _locked(session: Session, job_id: uuid.UUID) -> Job:

@@ -1,14 +1,13 @@
 """Many scans over several requests."""
 
-import time
 import uuid
 from collections.abc import Sequence
 
 from flask import Response, jsonify, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 
+from api import batch_acts
 from api.acts import note
-from api.archives import read_archive
 from api.auth import caller, for_staff
 from api.csv_export import csv_rows
 from api.documentation import ERRORS, binary
@@ -16,7 +15,6 @@ from api.intake import Order, accept, refuse_if_full
 from api.paging import answer_list
 from api.presenters import Json, batch_json
 from api.repeats import RepeatableRequest
-from api.routes.scans import named_files, uploads_of
 from api.schemas.batches import (
     BatchAnswer,
     BatchBody,
@@ -31,16 +29,15 @@ from api.schemas.batches import (
     NewBatchAnswer,
 )
 from api.schemas.fields import BatchPath, read_uuid
+from api.upload_forms import uploads_in
 from api.upload_results import refused_json
 from api.uploads import Checked, Refused, Upload, check_uploads
 from api.view_result import ViewResult
 from api.wiring import services
-from shared import accounts, batches, job_control
-from shared.errors import RepeatedRequestError, ValidationError
+from shared import batches
+from shared.errors import RepeatedRequestError
 from shared.models import Batch
 
-CANCEL_TRIES = 50
-CANCEL_PAUSE_S = 0.1
 BATCH_PAGE = 100
 
 blueprint = APIBlueprint(
@@ -99,7 +96,7 @@ def add_scans(path: BatchPath, form: BatchUploadForm, query: DryRunQuery) -> Vie
     batch = _get(path.batch_id)
     files = [file for file in (*form.files, form.archive, form.manifest) if file is not None]
     once = RepeatableRequest.current([form.patient_id, query.dry_run], files)
-    uploads = _uploads(form)
+    uploads = uploads_in(form)
     if query.dry_run:
         batches.refuse_if_closed(batch)
         return _dry_run(uploads)
@@ -130,31 +127,8 @@ def get_results(path: BatchPath) -> ViewResult:
 def cancel_batch(path: BatchPath) -> ViewResult:
     """Cancel what is left; the batch takes no more scans. Safe to repeat."""
     batch_id = _get(path.batch_id).id
-    sessions = services().sessions
-    with sessions.begin() as session:
-        batches.close(session, batch_id)
-        note(session, "batch.cancelled", f"batch:{batch_id}")
-    cancelled = 0
-    for _ in range(CANCEL_TRIES):
-        with sessions.begin() as session:
-            cancelled += job_control.cancel_some(session, batch_id)
-        with sessions() as session:
-            if not job_control.count_unfinished(session, batch_id):
-                break
-        time.sleep(CANCEL_PAUSE_S)
+    cancelled = batch_acts.cancel(batch_id)
     return jsonify(success=True, cancelled=cancelled, data=_show(_get(batch_id)))
-
-
-def _uploads(form: BatchUploadForm) -> Sequence[Upload | Refused]:
-    if form.archive:  # false for the empty part that browsers send for a field left empty
-        if any(form.files):
-            raise ValidationError("archive: send either files or one ZIP, not both.", "archive")
-        return read_archive(form.archive, form.manifest or None)
-    if form.patient_id is None:
-        raise ValidationError("patient_id: the number of an existing patient is required.", "patient_id")
-    with services().sessions() as session:
-        accounts.get_patient(session, form.patient_id)
-    return uploads_of(named_files(form.files), form.patient_id)
 
 
 def _dry_run(uploads: Sequence[Upload | Refused]) -> ViewResult:

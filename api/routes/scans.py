@@ -1,21 +1,19 @@
 """Uploading scans, and their pictures."""
 
-from collections.abc import Sequence
-
-from flask import redirect, request
+from flask import redirect
 from flask_openapi3 import APIBlueprint, Tag
 from flask_openapi3.types import ResponseDict
-from werkzeug.datastructures import FileStorage
 
 from api.acts import note
 from api.auth import caller_or_none, for_signed_in, public_where_allowed, require_patient_access
 from api.documentation import ERRORS
 from api.intake import Order, accept
 from api.links import image_link, original_link
+from api.release import sees_only_released
 from api.repeats import RepeatableRequest
 from api.schemas.fields import ScanPath
 from api.schemas.scans import ImageQuery, SingleUploadAnswer, SingleUploadForm, UploadAnswer, UploadForm
-from api.uploads import Upload
+from api.upload_forms import named_files, uploads_of
 from api.view_result import ViewResult
 from api.wiring import services
 from shared import accounts, scans
@@ -62,7 +60,7 @@ def upload_scan(form: SingleUploadForm) -> ViewResult:
 def scan_image(path: ScanPath, query: ImageQuery) -> ViewResult:
     """Redirect to the signed link of the original, heatmap or overlay."""
     with services().sessions.begin() as session:
-        scan = scans.get_scan(session, path.scan_id)
+        scan = scans.get_scan(session, path.scan_id, sees_only_released())
         require_patient_access(scan.patient_id)
         links = {
             "original": original_link(scan),
@@ -76,27 +74,6 @@ def scan_image(path: ScanPath, query: ImageQuery) -> ViewResult:
             raise NotFoundError("This picture is not there yet: the scan has not been analysed.")
         note(session, "image.viewed", f"scan:{scan.id}", kind=query.kind)
     return redirect(link)
-
-
-def named_files(files: Sequence[FileStorage]) -> list[FileStorage]:
-    """Those that were chosen: browsers send an empty part for a field left empty.
-
-    Raises `ValidationError` for none and for too many.
-    """
-    named = [file for file in files if file.filename]
-    field = "file" if "file" in request.files else "files"
-    most = services().settings.max_files_per_upload
-    if not named:
-        raise ValidationError(f"{field}: send at least one PNG or JPEG image.", field)
-    if len(named) > most:
-        raise ValidationError(
-            f"{field}: at most {most} files in one request. Send the rest in another.", field
-        )
-    return named
-
-
-def uploads_of(files: Sequence[FileStorage], patient_id: int) -> list[Upload]:
-    return [Upload(file.filename or "", patient_id, file.stream.read) for file in files]
 
 
 def _patient_of_upload(asked: int | None) -> int:
