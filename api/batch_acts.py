@@ -31,19 +31,14 @@ def cancel(batch_id: uuid.UUID) -> int:
     return cancelled
 
 
-def retry(batch_id: uuid.UUID, job_id: uuid.UUID | None = None) -> int:
-    """Run the batch's failed jobs again, or just this one of them. Returns how many were queued.
-
-    Raises `QueueFullError` while too much work waits.
-    """
+def retry_failed(batch_id: uuid.UUID) -> int:
+    """Have all failed jobs of the batch run again. Returns how many. Raises `QueueFullError`."""
     refuse_if_full()
     with services().sessions.begin() as session:
-        jobs = job_control.retry_failed(session, batch_id, job_id)
-        for job in jobs if job_id else ():
-            note(session, "job.retried", f"job:{job.id}")
-        if jobs and job_id is None:
-            note(session, "batch.retried", f"batch:{batch_id}", jobs=len(jobs))
+        jobs = job_control.retry_failed(session, batch_id)
+        note(session, "batch.retried", f"batch:{batch_id}", jobs=len(jobs))
     for lane in Lane:
-        if waiting := [job for job in jobs if job.lane == lane]:
+        waiting = [job for job in jobs if job.lane == lane]
+        if waiting:
             services().queue.wake(JobKind.SCAN, lane, hints(waiting))
     return len(jobs)

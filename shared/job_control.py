@@ -68,14 +68,12 @@ def retry(session: Session, job_id: uuid.UUID) -> Job:
     return job
 
 
-def retry_failed(session: Session, batch_id: uuid.UUID, job_id: uuid.UUID | None = None) -> list[Job]:
-    """Queue the batch's failed jobs again, or just this one of them, like `retry`. Returns those queued.
+def retry_failed(session: Session, batch_id: uuid.UUID) -> list[Job]:
+    """Queue all failed jobs of the batch again, like `retry`. Returns them.
 
     Rows that somebody else is changing at this moment are left to them.
     """
     query = select(Job).where(Job.batch_id == batch_id, Job.status == JobStatus.FAILED)
-    if job_id is not None:
-        query = query.where(Job.id == job_id)
     jobs = list(session.scalars(query.order_by(Job.position).with_for_update(skip_locked=True)))
     _queue_again(session, jobs, JobStatus.FAILED, RETRIED_BY_PERSON)
     return jobs
