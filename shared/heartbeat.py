@@ -37,6 +37,19 @@ def is_alive(session: Session, host: str) -> bool:
     return session.scalars(query.limit(1)).first() is not None
 
 
+def workers(session: Session) -> list[tuple[Worker, bool]]:
+    """All that are not forgotten yet, each with whether it was seen lately; by role, then by name."""
+    is_seen = Worker.last_seen_at > func.now() - timedelta(seconds=SILENT_AFTER_S)
+    rows = session.execute(select(Worker, is_seen).order_by(Worker.role, is_seen.desc(), Worker.name))
+    return [(worker, is_alive) for worker, is_alive in rows]
+
+
+def count_alive(session: Session) -> int:
+    """Worker processes that were seen lately."""
+    cutoff = func.now() - timedelta(seconds=SILENT_AFTER_S)
+    return session.execute(select(func.count()).where(Worker.last_seen_at > cutoff)).scalar_one()
+
+
 def forget_silent(session: Session) -> None:
     """Remove rows of processes that ended long ago."""
     session.execute(delete(Worker).where(Worker.last_seen_at < func.now() - timedelta(hours=FORGET_AFTER_H)))

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shared import reviews
-from shared.models import UNFINISHED, Job, JobKind, JobStatus, Patient, Report, Scan
+from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Patient, Report, Scan
 from shared.results import NEEDS_REVIEW, NO_TUMOR, REJECTED, TUMOR
 
 
@@ -28,33 +28,42 @@ def dashboard(session: Session, is_gated: bool = False) -> dict[str, Any]:
 
 
 def _scan_stats(session: Session) -> dict[str, int]:
-    counted = session.execute(
-        select(
-            func.count(),
-            func.count().filter(Scan.prediction == TUMOR),
-            func.count().filter(Scan.prediction == NO_TUMOR),
-            func.count().filter(Scan.review == NEEDS_REVIEW),
-            func.count().filter(Scan.review == REJECTED),
-        ).select_from(Scan)
-    ).one()
-    names = ("total_scans", "tumor_count", "no_tumor_count", "needs_review_count", "rejected_count")
-    stats = dict(zip(names, counted, strict=True))
-    stats["unanalysed_count"] = counted[0] - sum(counted[1:])
-    return stats
+    """Counted in the index `ix_scans_outcome`, which is much smaller than the table."""
+    rows = session.execute(
+        select(Scan.prediction, Scan.review, func.count()).group_by(Scan.prediction, Scan.review)
+    )
+    groups = [(prediction, review, int(number)) for prediction, review, number in rows]
+    total = sum(number for _, _, number in groups)
+    stats = {
+        "tumor_count": sum(number for prediction, _, number in groups if prediction == TUMOR),
+        "no_tumor_count": sum(number for prediction, _, number in groups if prediction == NO_TUMOR),
+        "needs_review_count": sum(number for _, review, number in groups if review == NEEDS_REVIEW),
+        "rejected_count": sum(number for _, review, number in groups if review == REJECTED),
+    }
+    return {"total_scans": total, **stats, "unanalysed_count": total - sum(stats.values())}
 
 
 def _queue(session: Session) -> dict[str, Any]:
-    query = select(
-        Job.kind,
-        Job.status,
-        func.count(),
-        func.extract("epoch", func.now() - func.min(Job.created_at)),
-    ).where(Job.status.in_((*UNFINISHED, JobStatus.FAILED)))
-    rows = session.execute(query.group_by(Job.kind, Job.status)).all()
-    counts = {str(status): {str(kind): 0 for kind in JobKind} for status in (*UNFINISHED, JobStatus.FAILED)}
-    oldest = 0.0
-    for kind, status, number, age in rows:
-        counts[status][kind] = number
-        if status == JobStatus.QUEUED:
-            oldest = max(oldest, float(age))
-    return {**counts, "oldest_queued_seconds": round(oldest, 1)}
+    """Each status by itself: then each is counted in its own index."""
+    counts = {str(status): _by_kind(session, status) for status in (*UNFINISHED, JobStatus.FAILED)}
+    return {**counts, "oldest_queued_seconds": oldest_queued_seconds(session)}
+
+
+def _by_kind(session: Session, status: JobStatus) -> dict[str, int]:
+    rows = session.execute(select(Job.kind, func.count()).where(Job.status == status).group_by(Job.kind))
+    return {str(kind): 0 for kind in JobKind} | {str(kind): number for kind, number in rows}
+
+
+def oldest_queued_seconds(session: Session) -> float:
+    """How long the job that came first has been waiting; 0 if none waits."""
+    oldest = [
+        session.execute(
+            select(func.extract("epoch", func.now() - Job.created_at))
+            .where(Job.kind == kind, Job.lane == lane, Job.status == JobStatus.QUEUED)
+            .order_by(Job.position)
+            .limit(1)
+        ).scalar()
+        for kind in JobKind
+        for lane in Lane
+    ]
+    return round(max((float(age) for age in oldest if age is not None), default=0.0), 1)

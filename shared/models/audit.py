@@ -20,6 +20,7 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_actor", "actor", "id"),
         Index("ix_audit_events_subject", "subject", "id"),
+        Index("ix_audit_events_action", "action", "id"),
     )
 
     id: Mapped[int] = mapped_column(

@@ -110,6 +110,18 @@ class Job(Base):
             "position",
             postgresql_where=text("status = 'queued' AND crash_count > 0"),
         ),
+        Index(
+            "ix_jobs_without_result",
+            "status",
+            "position",
+            postgresql_where=text("status IN ('failed', 'cancelled')"),
+        ),
+        Index(
+            "ix_jobs_not_scans",
+            "kind",
+            "position",
+            postgresql_where=text("kind IN ('report', 'mail')"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)

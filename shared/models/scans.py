@@ -42,6 +42,7 @@ class Scan(Base):
     scan_id: Mapped[str] = mapped_column(unique=True)
     original_filename: Mapped[str]
     original_path: Mapped[str]
+        Index("ix_scans_outcome", "prediction", "review"),
     is_staged: Mapped[bool] = mapped_column(default=False)
     content_type: Mapped[str | None] = mapped_column(String(50))
     byte_size: Mapped[int | None]
