@@ -12,10 +12,10 @@ from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Repor
 from shared.queue import Hint
 
 PACE_SECONDS = 60.0
-_WITH_SUBJECTS = select(Job).options(
+WITH_SUBJECTS = select(Job).options(
     joinedload(Job.scan).defer(Scan.explanation), joinedload(Job.report), joinedload(Job.mail)
 )
-_BY_IDS = _WITH_SUBJECTS.where(Job.id.in_(bindparam("ids", expanding=True)))  # built once: each poll asks it
+_BY_IDS = WITH_SUBJECTS.where(Job.id.in_(bindparam("ids", expanding=True)))  # built once: each poll asks it
 
 
 def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]:
@@ -77,7 +77,7 @@ def page(
     batch_id: uuid.UUID | None = None,
 ) -> list[Job]:
     """Jobs that match, newest first, from before the position `before`."""
-    query = _WITH_SUBJECTS.order_by(Job.position.desc())
+    query = WITH_SUBJECTS.order_by(Job.position.desc())
     if before is not None:
         query = query.where(Job.position < before)
     for column, wanted in ((Job.status, status), (Job.kind, kind), (Job.batch_id, batch_id)):

@@ -4,24 +4,22 @@ import argparse
 import json
 import sys
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sqlalchemy.orm import Session
+
 from api.commands import CONNECTION_NAME, add_command
 from api.presenters import job_json
-from shared import audit, job_control, job_queries
-from shared.errors import ConflictError, ValidationError
-from shared.migrations.taken_over_work import NOT_TAKEN_OVER
-from shared.models import Job, JobKind, JobStatus, Lane
-from shared.queue import Hint, hints
+from shared import audit, failed_jobs, job_control
+from shared.errors import ValidationError
+from shared.models import Job, JobKind
 from shared.services import Services, build_services
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from api.commands import Commands
 
-ROWS_AT_ONCE = 500
 WHICH = "Say which jobs: their ids, or --all."
 
 
@@ -49,7 +47,8 @@ def register(commands: "Commands") -> None:
 
 
 def _list_failed(settings: Settings, options: argparse.Namespace) -> None:
-    for job in _failed(build_services(settings, CONNECTION_NAME), options):
+    services = build_services(settings, CONNECTION_NAME)
+    for job in failed_jobs.every(services, options.kind, options.code):
         if options.json:
             sys.stdout.write(json.dumps(job_json(job)) + "\n")
         else:
@@ -58,30 +57,16 @@ def _list_failed(settings: Settings, options: argparse.Namespace) -> None:
             sys.stdout.write(f"{job.id}\t{job.kind}\t{job.stage}\t{job.attempt}\t{ended}\t{cause}\n")
 
 
-def _failed(services: Services, options: argparse.Namespace) -> Iterator[Job]:
-    """Read in pages, each in a transaction of its own."""
-    before = None
-    while True:
-        with services.sessions() as session:
-            page = job_queries.page(session, ROWS_AT_ONCE, before, JobStatus.FAILED, options.kind)
-        yield from (job for job in page if options.code in (None, job.error_code))
-        if len(page) < ROWS_AT_ONCE:
-            return
-        before = page[-1].position
-
-
 def _retry(settings: Settings, options: argparse.Namespace) -> None:
     if bool(options.job_ids) == options.all:
         raise ValidationError(WHICH)
     services = build_services(settings, CONNECTION_NAME)
-    told: dict[tuple[JobKind, Lane], list[Hint]] = defaultdict(list)
+    wake_ups = failed_jobs.WakeUps(services.queue)
     try:
         for job in _again(services, options):
-            told[job.kind, job.lane] += hints([job])
+            wake_ups.add(job)
     finally:  # what was queued before something went wrong runs, too
-        for (kind, lane), waiting in told.items():
-            services.queue.wake(kind, lane, waiting)
-        sys.stdout.write(f"Queued again: {sum(map(len, told.values()))}\n")
+        sys.stdout.write(f"Queued again: {wake_ups.send()}\n")
 
 
 def _again(services: Services, options: argparse.Namespace) -> Iterator[Job]:
@@ -89,17 +74,16 @@ def _again(services: Services, options: argparse.Namespace) -> Iterator[Job]:
     if not options.all:
         yield from (_queued(services, job_id) for job_id in options.job_ids)
         return
-    for job in _failed(services, options):
-        if job.error_code == NOT_TAKEN_OVER:
-            continue  # there is nothing to analyse
-        try:
-            yield _queued(services, job.id)
-        except ConflictError:
-            continue  # somebody else was faster
+    failed = failed_jobs.every(services, options.kind, options.code)
+    yield from failed_jobs.run_again(services, failed, _record)
 
 
 def _queued(services: Services, job_id: uuid.UUID) -> Job:
     with services.sessions.begin() as session:
         job = job_control.retry(session, job_id)
-        audit.record(session, audit.CLI, "job.retried", f"job:{job_id}")
+        _record(session, job_id)
     return job
+
+
+def _record(session: Session, job_id: uuid.UUID) -> None:
+    audit.record(session, audit.CLI, "job.retried", f"job:{job_id}")
