@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from shared.models import AuditEvent
@@ -68,14 +68,15 @@ def events(
     return session.scalars(query).all()
 
 
-def verify(session: Session, known_head: str | None = None) -> Verdict:
-    """Walk the whole chain. `known_head`, a hash noted earlier, must still be in it.
+def verify(session: Session, known_head: str | None = None, newest: int | None = None) -> Verdict:
+    """Walk the whole chain, or its `newest` rows. `known_head`, a hash noted earlier, must still be in it.
 
     A changed row has another hash, a removed or inserted one breaks the numbers or the links; rows removed
     from the end show only by a head that was noted before.
     """
-    previous, number, has_known_head = NO_HASH, 0, known_head in (None, NO_HASH)
-    for row in _rows_with_computed_hash(session):
+    before = 0 if newest is None else _before_newest(session, newest)
+    previous, number, has_known_head = _hash_of(session, before), before, known_head in (None, NO_HASH)
+    for row in _rows_with_computed_hash(session, before):
         number += 1
         reason = None
         if row.id != number:
@@ -85,15 +86,26 @@ def verify(session: Session, known_head: str | None = None) -> Verdict:
         elif row.hash != row.computed:
             reason = "its content is not what was written"
         if reason:
-            return Verdict(number, previous, number, reason, has_known_head)
+            return Verdict(number - before, previous, number, reason, has_known_head)
         previous = row.hash
         has_known_head = has_known_head or row.hash == known_head
-    return Verdict(number, previous, None, None, has_known_head)
+    return Verdict(number - before, previous, None, None, has_known_head)
 
 
-def _rows_with_computed_hash(session: Session) -> Iterator[Any]:
+def _before_newest(session: Session, newest: int) -> int:
+    last = session.scalar(select(func.max(AuditEvent.id)))
+    return max((last or 0) - newest, 0)
+
+
+def _hash_of(session: Session, number: int) -> str:
+    """What the row after this one has to follow; nothing can follow a row that is missing."""
+    if number == 0:
+        return NO_HASH
+    return session.scalar(select(AuditEvent.hash).where(AuditEvent.id == number)) or ""
+
+
+def _rows_with_computed_hash(session: Session, after: int) -> Iterator[Any]:
     computed: ColumnElement[str] = literal_column("audit_events_hash(audit_events)").label("computed")
-    after = 0
     while True:
         query = (
             select(AuditEvent.id, AuditEvent.previous_hash, AuditEvent.hash, computed)
