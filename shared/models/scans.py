@@ -35,6 +35,7 @@ class Scan(Base):
             postgresql_where=text("analysed_at IS NOT NULL AND reader_verdict IS NULL"),
         ),
         Index("ix_scans_read", "reader_agrees", postgresql_where=text("reader_verdict IS NOT NULL")),
+        Index("ix_scans_outcome", "prediction", "review"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -42,7 +43,6 @@ class Scan(Base):
     scan_id: Mapped[str] = mapped_column(unique=True)
     original_filename: Mapped[str]
     original_path: Mapped[str]
-        Index("ix_scans_outcome", "prediction", "review"),
     is_staged: Mapped[bool] = mapped_column(default=False)
     content_type: Mapped[str | None] = mapped_column(String(50))
     byte_size: Mapped[int | None]
