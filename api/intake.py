@@ -1,7 +1,7 @@
 """An upload request, whatever route it came by: checked, stored, registered once, and answered."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from api.acts import note
 from api.presenters import Json, report_json
+from api.release import held_back
 from api.repeats import RepeatableRequest
-from api.upload_results import accepted_json, analysed_json, refused_json
+from api.upload_results import accepted_json, analysed_json, held_back_json, refused_json
 from api.uploads import Outcome, Refused, Upload, discard, take_uploads
 from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, preferred_wait, wait_for_end
@@ -173,18 +174,25 @@ def _finish(body: Json, order: Order) -> ViewResult:
 
 
 def _ended_body(body: Json, rows: dict[str, Job], order: Order) -> Json:
+    hidden = held_back(list(rows.values()))
     results = [
-        analysed_json(rows[result["job_id"]], order.is_public) if "job_id" in result else result
+        _ended_json(rows[result["job_id"]], order, hidden) if "job_id" in result else result
         for result in body["results"]
     ]
     report = rows.get(str(body.get("report_job_id")))
-    is_made = report is not None and report.status == JobStatus.SUCCEEDED and report.report is not None
+    is_shown = report is not None and report.id not in hidden
+    is_made = is_shown and report.status == JobStatus.SUCCEEDED and report.report is not None
     return {
         **body,
         "results": results,
         "report_generated": is_made,
         "report_data": report_json(report.report) if is_made and report and report.report else None,
     }
+
+
+def _ended_json(job: Job, order: Order, hidden: Collection[uuid.UUID]) -> Json:
+    show = held_back_json if job.id in hidden else analysed_json
+    return show(job, order.is_public)
 
 
 def _flat(body: Json, order: Order) -> Json:

@@ -40,6 +40,13 @@ def analysed_json(job: Job, is_public: bool = False) -> Json:
     return {**accepted_json(job, is_public), **images}
 
 
+def held_back_json(job: Job, is_public: bool = False) -> Json:
+    """One file of an upload whose job has ended, for whom its result is not released: nothing tells it."""
+    if job.status != JobStatus.SUCCEEDED or job.scan is None:
+        return analysed_json(job, is_public)
+    return {**accepted_json(job, is_public), **dict.fromkeys(finding_json(job.scan))}
+
+
 def _unanalysed_json(job: Job, status: str, error: str, code: str, is_public: bool) -> Json:
     return {
         **_identity_json(job, is_public),

@@ -123,14 +123,14 @@ def with_jobs(with_maps: bool) -> Select[Scan, Job]:
 def get_scan(session: Session, scan_id: int, only_released: bool = False) -> Scan:
     """Raises `NotFoundError` if there is no such scan, or `only_released` and it is not."""
     scan = session.get(Scan, scan_id)
-    if scan is None or (only_released and not is_released(scan)):
+    if scan is None or (only_released and unreleased(session, [scan_id])):
         raise NotFoundError("Scan not found")
     return scan
 
 
-def is_released(scan: Scan) -> bool:
-    """`IS_RELEASED` of a loaded row."""
-    return scan.reader_verdict is not None
+def unreleased(session: Session, scan_ids: Collection[int]) -> set[int]:
+    """Those of the scans that patients may not see yet while RELEASE_GATE is on."""
+    return set(session.scalars(select(Scan.id).where(Scan.id.in_(scan_ids), ~IS_RELEASED)))
 
 
 def count_unreleased(session: Session, patient_id: int) -> int:
@@ -138,8 +138,3 @@ def count_unreleased(session: Session, patient_id: int) -> int:
     is_on_its_way = exists().where(Job.scan_id == Scan.id, Job.status.in_((*UNFINISHED, JobStatus.SUCCEEDED)))
     query = select(func.count()).where(Scan.patient_id == patient_id, ~IS_RELEASED, is_on_its_way)
     return session.execute(query).scalar_one()
-
-
-def known_patients(session: Session, patient_ids: Collection[int]) -> set[int]:
-    """Those of the numbers that are a patient's."""
-    return set(session.scalars(select(Patient.id).where(Patient.id.in_(patient_ids))))

@@ -8,6 +8,7 @@ from api.auth import caller, for_patients, require_patient_access
 from api.portal.lists import position, split
 from api.portal.pages import page_blueprint, show
 from api.portal.scan_words import alone, in_list
+from api.release import sees_only_released
 from api.wiring import services
 from shared import legacy_reports, reports, scans
 
@@ -23,11 +24,15 @@ def list_scans() -> Response:
     """The patient's scans, newest first, a page of them."""
     who = caller()
     with services().sessions.begin() as session:
-        rows = scans.page(session, SCANS_ON_PAGE + 1, position(), who.id, with_maps=False)
+        is_gated = sees_only_released()
+        rows = scans.page(
+            session, SCANS_ON_PAGE + 1, position(), who.id, with_maps=False, only_released=is_gated
+        )
+        waiting = scans.count_unreleased(session, who.id) if is_gated else 0
         note(session, "scan.listed", f"patient:{who.id}", rows=min(len(rows), SCANS_ON_PAGE))
         shown, older = split(rows, SCANS_ON_PAGE, lambda row: row[0].id)
         views = [in_list(*row) for row in shown]
-    return show("scans.html", scans=views, older=older, is_first=position() is None)
+    return show("scans.html", scans=views, older=older, is_first=position() is None, waiting=waiting)
 
 
 @blueprint.get("/scans/<int:scan_id>")
@@ -35,10 +40,11 @@ def list_scans() -> Response:
 def show_scan(scan_id: int) -> Response:
     """One scan with its pictures, what they mean, and the reports about it."""
     with services().sessions.begin() as session:
-        scan = scans.get_scan(session, scan_id)
+        is_gated = sees_only_released()
+        scan = scans.get_scan(session, scan_id, is_gated)
         require_patient_access(scan.patient_id)
         [(scan, job)] = scans.page(session, 1, scan_id + 1, scan.patient_id)
-        found = reports.covering(session, scan_id)
+        found = reports.covering(session, scan_id, is_gated)
         note(session, "scan.viewed", f"scan:{scan_id}")
         view = alone(scan, job)
     return show("scan.html", scan=view, reports=found)
@@ -50,10 +56,12 @@ def list_reports() -> Response:
     """The patient's finished reports, newest first, a page of them."""
     who = caller()
     with services().sessions.begin() as session:
-        rows = reports.page(session, REPORTS_ON_PAGE + 1, position(), who.id)
+        is_gated = sees_only_released()
+        rows = reports.page(session, REPORTS_ON_PAGE + 1, position(), who.id, is_gated)
+        waiting = scans.count_unreleased(session, who.id) if is_gated else 0
         note(session, "report.listed", f"patient:{who.id}", rows=min(len(rows), REPORTS_ON_PAGE))
     shown, older = split(rows, REPORTS_ON_PAGE, lambda row: row.id)
-    return show("reports.html", reports=shown, older=older, is_first=position() is None)
+    return show("reports.html", reports=shown, older=older, is_first=position() is None, waiting=waiting)
 
 
 @blueprint.get("/reports/<report_id>/download")
@@ -61,7 +69,7 @@ def list_reports() -> Response:
 def download_report(report_id: str) -> WerkzeugResponse:
     """Lead to the PDF, by a link that works for a few minutes."""
     with services().sessions.begin() as session:
-        report = reports.find_report(session, report_id)
+        report = reports.find_report(session, report_id, sees_only_released())
         require_patient_access(report.patient_id)
         note(session, "report.downloaded", f"report:{report.report_id}")
     return redirect(legacy_reports.link(services(), report), 303)

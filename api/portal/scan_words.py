@@ -47,6 +47,8 @@ class ScanView:
     analysed_at: datetime | None
     outcome: Outcome
     probability: float | None
+    reader_verdict: str | None
+    reviewed_at: datetime | None
     is_heat_outside_head: bool
     width: int
     height: int
@@ -98,6 +100,8 @@ def _view(scan: Scan, job: Job, is_heat_outside_head: bool = False, **links: str
         analysed_at=scan.analysed_at,
         outcome=outcome_of(scan, job),
         probability=scan.probability,
+        reader_verdict=scan.reader_verdict,
+        reviewed_at=scan.reviewed_at,
         is_heat_outside_head=is_heat_outside_head,
         width=scan.width or USUAL_SIDE,
         height=scan.height or USUAL_SIDE,

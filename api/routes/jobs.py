@@ -13,6 +13,7 @@ from api.documentation import ERRORS
 from api.intake import refuse_if_full
 from api.paging import answer_list
 from api.presenters import Json, job_json
+from api.release import held_back, without_result
 from api.repeats import RepeatableRequest
 from api.schemas.fields import MAX_PAGE, JobPath, WaitQuery, read_uuid
 from api.schemas.jobs import JobAnswer, JobIdsBody, JobsAnswer, JobsQuery, JobsStatusAnswer
@@ -68,7 +69,8 @@ def get_job(path: JobPath, query: WaitQuery) -> ViewResult:
     if seconds and before in UNFINISHED:
         rows = poll([job.id], seconds, lambda now: any(row.status != before for row in now))
         job = rows[0] if rows else job
-    return _with_etag(_present_one(job, is_public=who is None or not _is_visible(job)))
+    body = _present_one(job, is_public=who is None or not _is_visible(job))
+    return _with_etag(without_result(body) if held_back([job]) else body)
 
 
 @blueprint.delete("/<job_id>", responses={200: JobAnswer})
@@ -111,7 +113,9 @@ def get_jobs(body: JobIdsBody) -> ViewResult:
     rows = [found[key] for key in dict.fromkeys(wanted.values()) if key in found and _is_visible(found[key])]
     seen = {row.id for row in rows}
     missing = [text for text, key in wanted.items() if key not in seen]
-    return jsonify(success=True, data=[job_json(row) for row in rows], not_found=missing)
+    hidden = held_back(rows)
+    bodies = [without_result(job_json(row)) if row.id in hidden else job_json(row) for row in rows]
+    return jsonify(success=True, data=bodies, not_found=missing)
 
 
 def _retried(job_id: uuid.UUID) -> ViewResult:

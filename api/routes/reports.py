@@ -12,6 +12,7 @@ from api.auth import caller, for_signed_in, require_patient_access
 from api.documentation import ERRORS, binary
 from api.intake import refuse_if_full
 from api.presenters import job_json, report_json
+from api.release import sees_only_released
 from api.repeats import RepeatableRequest
 from api.schemas.jobs import ReportAcceptedAnswer
 from api.schemas.reports import (
@@ -60,7 +61,7 @@ def generate_report(body: GenerateReportBody) -> ViewResult:
 def download_report(path: ReportIdPath) -> ViewResult:
     """A link to the PDF that works for a limited time."""
     with services().sessions.begin() as session:
-        report = reports.find_report(session, path.report_id)
+        report = reports.find_report(session, path.report_id, sees_only_released())
         _note_download(session, report)
     return _link(report)
 
@@ -94,7 +95,7 @@ def _report_named(filename: str, report_id: str | None = None) -> Report:
     with services().sessions.begin() as session:
         found = [
             report
-            for report in reports.named(session, filename)
+            for report in reports.named(session, filename, sees_only_released())
             if report_id is None or report.report_id == report_id
         ]
         own = [report for report in found if caller().is_staff or report.patient_id == caller().id]
