@@ -20,8 +20,13 @@ def refuse_nameless_hosts(app: Flask) -> None:
 
     @app.before_request
     def check_host() -> None:
-        if not request.host or _HOST.fullmatch(request.host) is None:
+        if not is_host(request.host):
             raise ValidationError("The Host header is not the name of a host.", "Host")
+
+
+def is_host(text: str) -> bool:
+    """True if this could be the name of one, perhaps with a port."""
+    return _HOST.fullmatch(text) is not None
 
 
 def absolute(link: str | None) -> str | None:
@@ -47,16 +52,17 @@ def image_link(key: str | None) -> str | None:
     return absolute(services().images.link(key)) if is_key(key) else None
 
 
-def original_link(scan: Scan) -> str | None:
-    """The same for the original, wherever it is now."""
+def original_link(scan: Scan, side: int | None = None) -> str | None:
+    """The same for the original, wherever it is now; with `side` for a small version of it."""
     key = scan.original_path
     if not (key.startswith(ADDRESSES) or is_key(key)):
         return None
-    return absolute(originals.original_link(services(), scan))
+    return absolute(originals.original_link(services(), scan, side))
 
 
 def thumbnail_link(scan: Scan) -> str | None:
+    """The same for a small overlay, or a small original where there is none."""
     key = scan.overlay_path
-    if key is None or not is_key(key):
-        return original_link(scan) if key is None else image_link(key)
-    return absolute(services().images.thumbnail(key, THUMBNAIL_SIDE))
+    if key is None:
+        return original_link(scan, THUMBNAIL_SIDE)
+    return absolute(services().images.thumbnail(key, THUMBNAIL_SIDE)) if is_key(key) else image_link(key)

@@ -59,8 +59,10 @@ def _read(services: Services, key: str, is_staged: bool) -> bytes:
     return services.images.get(key)
 
 
-def original_link(services: Services, scan: Scan) -> str:
-    """A link to the original, wherever it is now."""
-    if scan.original_path.startswith(ADDRESSES):
-        return scan.original_path
-    return original_store(services, scan.is_staged).link(scan.original_path)
+def original_link(services: Services, scan: Scan, side: int | None = None) -> str:
+    """A link to the original, wherever it is now. With `side`: to a small version, where its store has one."""
+    key = scan.original_path
+    if key.startswith(ADDRESSES):
+        return key
+    store = original_store(services, scan.is_staged)
+    return store.link(key) if side is None else store.thumbnail(key, side)

@@ -22,10 +22,11 @@ _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 @dataclass(frozen=True, slots=True)
 class LinkTarget:
-    """What a valid link leads to."""
+    """What a valid link leads to. With `side` only a small version is meant, in a square of so many pixels."""
 
     path: Path
-    filename: str | None
+    filename: str | None = None
+    side: int | None = None
 
 
 class LocalStore:
@@ -93,14 +94,10 @@ class LocalStore:
             raise StorageError(f"The {self.role} folder could not be changed.") from error
 
     def link(self, key: str, filename: str | None = None) -> str:
-        # Expiry moves in steps, so that a link stays the same between two polls and browsers can cache it.
-        step = max(self._link_seconds // 2, 1)
-        expires = (int(time.time()) // step + 2) * step
-        payload = [checked_key(key), expires, *([filename] if filename else [])]
-        return f"{LINK_PREFIX}/{self.role}/{self._signer.dumps(payload)}"
+        return self._sign(key, *([filename] if filename else []))
 
-    def thumbnail(self, key: str, side: int) -> str:  # noqa: ARG002 - the local store scales nothing
-        return self.link(key)
+    def thumbnail(self, key: str, side: int) -> str:
+        return self._sign(key, None, side)
 
     def resolve(self, token: str) -> LinkTarget:
         """The file that a link leads to. Raises `ObjectNotFoundError` if it is forged, expired or gone."""
@@ -113,7 +110,7 @@ class LocalStore:
         path = self._path(key)
         if not path.is_file():
             raise ObjectNotFoundError("This file no longer exists.")
-        return LinkTarget(path, rest[0] if rest else None)
+        return LinkTarget(path, *rest)
 
     def is_up(self) -> bool:
         try:
@@ -121,6 +118,12 @@ class LocalStore:
         except OSError:
             return False
         return os.access(self._folder, os.W_OK)
+
+    def _sign(self, key: str, *more: str | int | None) -> str:
+        # Expiry moves in steps, so that a link stays the same between two polls and browsers can cache it.
+        step = max(self._link_seconds // 2, 1)
+        expires = (int(time.time()) // step + 2) * step
+        return f"{LINK_PREFIX}/{self.role}/{self._signer.dumps([checked_key(key), expires, *more])}"
 
     def _files(self) -> Iterator[StoredObject]:
         """Every file, under its path inside the folder. Links are not followed."""

@@ -123,7 +123,7 @@ def test_pictures_are_reached_by_redirect_with_a_login_and_by_link_without(
                 assert anonymous.get(link).mimetype == "image/png"
             else:
                 assert (answer.status_code, link) == (404, None)
-        assert scan["thumbnail_path"] == (scan["overlay_path"] or scan["original_path"])
+        assert anonymous.get(scan["thumbnail_path"]).mimetype == "image/webp"
     first = scans["tumor"]["id"]
     assert admin.get(f"/api/scans/{first}/image").headers["Location"] == scans["tumor"]["original_path"]
     assert admin.get(f"/api/scans/{first}/image?kind=secret").status_code == 400
