@@ -30,6 +30,11 @@ def of_report(session: Session, report_id: int) -> History | None:
     return None if job is None else _with_events(session, job)
 
 
+def of_job(session: Session, job: Job) -> History:
+    """A loaded job with its ledger."""
+    return _with_events(session, job)
+
+
 def _with_events(session: Session, job: Job) -> History:
     query = select(JobEvent).where(JobEvent.job_id == job.id).order_by(JobEvent.id)
     return History(job, list(session.scalars(query)))

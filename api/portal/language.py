@@ -10,6 +10,7 @@ from flask import Flask, request
 from flask_babel import (  # type: ignore[import-untyped]
     Babel,
     format_datetime,
+    format_decimal,
     format_percent,
     gettext,
     ngettext,
@@ -30,7 +31,7 @@ def set_up(app: Flask) -> None:
         default_translation_directories="portal/translations",  # below the folder of `api`
         locale_selector=chosen,
     )
-    app.jinja_env.filters.update(percent=percent, moment=moment, iso=iso)
+    app.jinja_env.filters.update(percent=percent, moment=moment, iso=iso, duration=duration, number=number)
 
 
 def chosen() -> str:
@@ -62,3 +63,21 @@ def moment(at: datetime) -> str:
 
 def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def number(count: float) -> str:
+    """With the language's own signs: 12,345 or 12.345."""
+    return str(format_decimal(count))
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: "0.4 s", "12 s", "3 min 5 s", "2 h 4 min", "3 d 2 h"."""
+    if seconds < 10:
+        return f"{format_decimal(round(seconds, 1))} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
