@@ -24,6 +24,13 @@ class Scan(Base):
     __tablename__ = "scans"
     __table_args__ = (
         Index("ix_scans_patient_newest", "patient_id", "id"),
+        Index("ix_scans_newest", "created_at", "id"),
+        Index(
+            "ix_scans_newest_read",
+            "created_at",
+            "id",
+            postgresql_where=text("reader_verdict IS NOT NULL"),
+        ),
         Index(
             "ix_scans_undecided",
             "id",
