@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from api.acts import note
 from api.auth import caller, for_signed_in, require_patient_access
 from api.documentation import ERRORS, binary
-from api.intake import refuse_if_full
 from api.presenters import job_json, report_json
 from api.release import sees_only_released
 from api.repeats import RepeatableRequest
+from api.report_acts import request_report
 from api.schemas.jobs import ReportAcceptedAnswer
 from api.schemas.reports import (
     DownloadAnswer,
@@ -27,9 +27,8 @@ from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, preferred_wait, wait_for_end
 from api.wiring import services
 from shared import job_queries, legacy_reports, reports
-from shared.errors import NotFoundError, RepeatedRequestError, ValidationError
-from shared.models import Job, JobKind, JobStatus, Report
-from shared.queue import hints
+from shared.errors import NotFoundError, ValidationError
+from shared.models import Job, JobStatus, Report
 
 blueprint = APIBlueprint(
     "reports", __name__, url_prefix="/api/report", abp_tags=[Tag(name="Reports")], abp_responses=ERRORS
@@ -40,20 +39,8 @@ blueprint = APIBlueprint(
 def generate_report(body: GenerateReportBody) -> ViewResult:
     """Ask for a PDF about a patient's scans; it is rendered by a worker."""
     once = RepeatableRequest.current(body.model_dump())
-    earlier = once.earlier()
-    if earlier is not None:
-        return _answer(uuid.UUID(earlier["job_id"]))
-    refuse_if_full()
-    built = services()
-    try:
-        with built.sessions.begin() as session:
-            job = reports.request_report(session, body.patient_id, body.scan_ids)
-            once.remember(session, {"job_id": str(job.id)})
-            note(session, "report.requested", f"patient:{body.patient_id}", job=str(job.id))
-    except RepeatedRequestError as error:
-        return _answer(uuid.UUID(once.of_twin(error)["job_id"]))
-    built.queue.wake(JobKind.REPORT, job.lane, hints([job]))
-    return _answer(job.id)
+    asked = request_report(body.patient_id, body.scan_ids, once)
+    return _answer(uuid.UUID(asked["job_id"]))
 
 
 @blueprint.get("/download/<report_id>", responses={200: DownloadAnswer})
