@@ -13,6 +13,7 @@ from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
 from api.links import refuse_nameless_hosts
 from api.pace import Pace
+from api.poll_lane import PollLane
 from api.portal import register_pages
 from api.rate_limit import RateLimit
 from api.request_log import register_request_log
@@ -50,16 +51,14 @@ def create_app(services: Services) -> Flask:
         MAX_FORM_PARTS=max(settings.max_files_per_upload + OTHER_FORM_PARTS, MIN_FORM_PARTS),
         DEBUG=settings.flask_debug,
     )
-    app.extensions[EXTENSION] = Wiring(
+    wiring = Wiring(
         services=services,
         rate_limit=RateLimit(settings),
         upload_threads=ThreadPoolExecutor(settings.chosen_upload_threads, "upload"),
         pace=Pace(),
         waiting_slots=Semaphore(settings.max_waiting_requests),
     )
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    app.extensions[EXTENSION] = wiring
     CORS(
         app,
         origins=list(settings.cors_origins),
@@ -69,6 +68,10 @@ def create_app(services: Services) -> Flask:
         supports_credentials=True,
         max_age=600,
     )
+    app.wsgi_app = PollLane(app, wiring)  # type: ignore[method-assign]
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     register_request_log(app)
     register_error_handlers(app)
     refuse_nameless_hosts(app)

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, g, request
+from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response
 
 from api.wiring import services, wiring
-from shared import logins
+from shared import job_queries, logins
 from shared.errors import AuthenticationError, AuthorizationError, NotFoundError
 from shared.logins import STAFF, Caller, Role
+from shared.models import Job
+from shared.polled_jobs import PolledJob
 
 COOKIE = "session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -71,6 +75,11 @@ def require_patient_access(patient_id: int) -> None:
         raise AuthorizationError("You may only see your own records.")
 
 
+def may_see(who: Caller, job: Job | PolledJob) -> bool:
+    """The staff sees all jobs, patients those about themselves."""
+    return who.is_staff or job_queries.patient_of(job) == who.id
+
+
 def caller() -> Caller:
     """The signed-in caller of this request."""
     who = g.get("caller")
@@ -86,8 +95,13 @@ def caller_or_none() -> Caller | None:
 
 
 def current_token() -> str | None:
-    """The token that came with this request: the header's, else the cookie's."""
-    return _bearer() or request.cookies.get(COOKIE)
+    """The token that came with this request."""
+    return token_in(request.environ)
+
+
+def token_in(environ: WSGIEnvironment) -> str | None:
+    """The token of a request: the header's, else the cookie's."""
+    return _bearer(environ) or parse_cookie(environ).get(COOKIE)
 
 
 def client_address() -> str:
@@ -149,8 +163,8 @@ def _is_cookie_secure() -> bool:
     return settings.is_production or settings.cookie_same_site == "None"
 
 
-def _bearer() -> str | None:
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+def _bearer(environ: WSGIEnvironment) -> str | None:
+    scheme, _, bearer = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     return bearer.strip() or None if scheme.lower() == "bearer" else None
 
 
@@ -159,7 +173,7 @@ def _identify() -> Caller:
     if not token:
         wiring().rate_limit.count_address(client_address())
         raise AuthenticationError("Sign in first.")
-    if _bearer() is None and request.method not in SAFE_METHODS:
+    if _bearer(request.environ) is None and request.method not in SAFE_METHODS:
         refuse_foreign_pages()
     with services().sessions() as session:
         who = logins.caller_of(session, token)

@@ -1,13 +1,13 @@
 """Rows -> the JSON objects of the contract."""
 
-import uuid
-from collections.abc import Mapping
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 from api.links import image_link, original_link, thumbnail_link
 from shared.batches import Progress
 from shared.models import AuditEvent, Batch, Job, JobStatus, Patient, Report, Scan, ScanReview
+from shared.polled_jobs import PolledJob, PolledReport, PolledScan
 from shared.results import REJECTED
 
 Json = dict[str, Any]
@@ -84,13 +84,13 @@ def _report_path(path: str | None) -> str | None:
     return f"reports/{path.replace(chr(92), '/').rsplit('/', 1)[-1]}" if path else None
 
 
-def scan_status(scan: Scan, job: Job) -> str:
+def scan_status(scan: Scan | PolledScan, job: Job | PolledJob) -> str:
     """The job's, but for a picture that was rejected: its job did what it had to."""
     is_rejected = job.status == JobStatus.SUCCEEDED and scan.review == REJECTED
     return REJECTED if is_rejected else job.status
 
 
-def finding_json(scan: Scan) -> Json:
+def finding_json(scan: Scan | PolledScan) -> Json:
     return {
         "prediction": scan.prediction,
         "confidence": scan.confidence,
@@ -102,7 +102,7 @@ def finding_json(scan: Scan) -> Json:
     }
 
 
-def report_json(report: Report) -> Json:
+def report_json(report: Report | PolledReport) -> Json:
     return {
         "id": report.id,
         "patient_id": report.patient_id,
@@ -115,16 +115,8 @@ def report_json(report: Report) -> Json:
     }
 
 
-def job_json(
-    job: Job,
-    ahead: Mapping[uuid.UUID, int] | None = None,
-    eta_seconds: int | None = None,
-    is_public: bool = False,
-) -> Json:
-    """The job object. `ahead` says how many jobs stand before each queued one.
-
-    `is_public`: for somebody who knows nothing but the job's id. Nothing then says whose scan it is.
-    """
+def job_json(job: Job | PolledJob, ahead: int | None = None, pace: float | None = None) -> Json:
+    """The job object. `ahead`: how many jobs stand before a queued one; `pace`: seconds that each takes."""
     body: Json = {
         "id": str(job.id),
         "kind": job.kind,
@@ -135,24 +127,29 @@ def job_json(
         "created_at": iso(job.created_at),
         "started_at": iso(job.started_at),
         "finished_at": iso(job.finished_at),
-        "batch_id": str(job.batch_id) if job.batch_id and not is_public else None,
-        "result": _public_result_json(job) if is_public else _result_json(job),
+        "batch_id": str(job.batch_id) if job.batch_id else None,
+        "result": _result_json(job),
         "error": _error_json(job),
     }
-    if ahead is not None and job.id in ahead:
-        body["queue_position"] = ahead[job.id] + 1
-    if eta_seconds is not None:
-        body["eta_seconds"] = eta_seconds
+    if ahead is not None:
+        body["queue_position"] = ahead + 1
+        if pace is not None:
+            body["eta_seconds"] = math.ceil((ahead + 1) * pace)
     return body
 
 
-def _error_json(job: Job) -> Json | None:
+def public_job_json(job: Job, ahead: int | None = None, pace: float | None = None) -> Json:
+    """For somebody who knows nothing but the job's id: nothing says whose scan it is."""
+    return {**job_json(job, ahead, pace), "batch_id": None, "result": _public_result_json(job)}
+
+
+def _error_json(job: Job | PolledJob) -> Json | None:
     if job.status != JobStatus.FAILED:
         return None
     return {"code": job.error_code, "message": job.error_message}
 
 
-def _result_json(job: Job) -> Json | None:
+def _result_json(job: Job | PolledJob) -> Json | None:
     if job.status != JobStatus.SUCCEEDED:
         return None
     if job.scan is not None:
@@ -173,7 +170,7 @@ def _public_result_json(job: Job) -> Json | None:
     return {**_outcome_json(job.scan, job), "links": links}
 
 
-def _outcome_json(scan: Scan, job: Job) -> Json:
+def _outcome_json(scan: Scan | PolledScan, job: Job | PolledJob) -> Json:
     rejection = {"rejection": scan.rejection} if scan.rejection else {}
     return {"status": scan_status(scan, job), **finding_json(scan), **rejection}
 

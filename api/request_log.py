@@ -3,6 +3,8 @@
 import re
 import time
 import uuid
+from dataclasses import dataclass
+from wsgiref.types import WSGIEnvironment
 
 import structlog
 from flask import Flask, Response, g, request
@@ -10,12 +12,13 @@ from flask import Flask, Response, g, request
 from api import metrics
 from api.wiring import services
 from shared.logs import get_logger
+from shared.settings import Settings
 
 HEADER = "X-Request-ID"
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"health.health", "health.ready"})
 _YEAR_S = 365 * 24 * 3600
-_SECURITY_HEADERS = {  # a view that needs others sets them itself
+_SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -26,41 +29,77 @@ _SECURITY_HEADERS = {  # a view that needs others sets them itself
 log = get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request and what it was answered."""
+
+    method: str
+    route: str  # not the path: paths can hold ids and tokens
+    status: int
+    seconds: float
+    bytes_in: int | None
+    bytes_out: int | None
+    was_held: bool = False
+
+
 def register_request_log(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
-        given = request.headers.get(HEADER, "")
-        g.request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
         g.began = time.perf_counter()
-        metrics.request_began()
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        g.request_id = begin_request(request.environ)
 
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers[HEADER] = g.get("request_id", "")
-        for name, value in _SECURITY_HEADERS.items():
+        for name, value in standard_headers(services().settings).items():
             response.headers.setdefault(name, value)
-        if services().settings.public_url.startswith("https://"):
-            response.headers["Strict-Transport-Security"] = f"max-age={_YEAR_S}"
-        route = str(request.url_rule or "unknown")  # not the path: paths can hold ids and tokens
-        seconds = time.perf_counter() - g.get("began", time.perf_counter())
-        metrics.request_answered(
-            request.method, route, response.status_code, seconds, was_held=g.get("was_held", False)
+        answered = Answered(
+            request.method,
+            str(request.url_rule or "unknown"),
+            response.status_code,
+            time.perf_counter() - g.get("began", time.perf_counter()),
+            request.content_length,
+            response.content_length,
+            was_held=g.get("was_held", False),
         )
-        if request.endpoint not in _QUIET:
-            log.info(
-                "request",
-                method=request.method,
-                route=route,
-                status=response.status_code,
-                ms=round(seconds * 1000, 1),
-                bytes_in=request.content_length,
-                bytes_out=response.content_length,
-            )
+        note_answer(answered, is_logged=request.endpoint not in _QUIET)
         return response
 
     @app.teardown_request
     def forget(_: BaseException | None) -> None:
         if g.pop("began", None) is not None:
             metrics.request_gone()
+
+
+def begin_request(environ: WSGIEnvironment) -> str:
+    """Count a request, and have all that it logs carry its id; `metrics.request_gone` ends it."""
+    metrics.request_began()
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def standard_headers(settings: Settings) -> dict[str, str]:
+    """Of every answer. A view that needs others sets them itself."""
+    if settings.public_url.startswith("https://"):
+        return {**_SECURITY_HEADERS, "Strict-Transport-Security": f"max-age={_YEAR_S}"}
+    return _SECURITY_HEADERS
+
+
+def note_answer(answered: Answered, is_logged: bool) -> None:
+    """Count it, and log it."""
+    metrics.request_answered(
+        answered.method, answered.route, answered.status, answered.seconds, answered.was_held
+    )
+    if is_logged:
+        log.info(
+            "request",
+            method=answered.method,
+            route=answered.route,
+            status=answered.status,
+            ms=round(answered.seconds * 1000, 1),
+            bytes_in=answered.bytes_in,
+            bytes_out=answered.bytes_out,
+        )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from shared.jobs import is_ready
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Report, Scan
+from shared.polled_jobs import PolledJob
 from shared.queue import Hint
 
 PACE_SECONDS = 60.0
@@ -26,7 +27,7 @@ def load(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Job]
     return {job.id: job for job in session.scalars(_BY_IDS, {"ids": job_ids})}
 
 
-def patient_of(job: Job) -> int | None:
+def patient_of(job: Job | PolledJob) -> int | None:
     """patients.id of a loaded job's subject."""
     subject = job.scan or job.report or job.mail
     return subject.patient_id if subject else None

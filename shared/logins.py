@@ -6,11 +6,13 @@ the slow check of the password, and no transaction may wait for that.
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, String, any_, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared import audit, login_throttle
@@ -28,6 +30,13 @@ _HOLDER = (  # built once: every request asks it
     select(Login.admin_id, Login.patient_id, Admin.role)
     .outerjoin(Admin, Admin.id == Login.admin_id)
     .where(Login.token_sha256 == bindparam("digest"), Login.expires_at > func.now())
+)
+_HOLDERS = (
+    select(Login.admin_id, Login.patient_id, Admin.role, Login.token_sha256)
+    .outerjoin(Admin, Admin.id == Login.admin_id)
+    .where(
+        Login.token_sha256 == any_(bindparam("digests", type_=ARRAY(String))), Login.expires_at > func.now()
+    )
 )
 
 Account = Admin | Patient
@@ -114,24 +123,26 @@ def sign_in(
 
 def caller_of(session: Session, token: str) -> Caller | None:
     """Who holds this token, or None if it is unknown, expired or revoked."""
-    row = session.execute(_HOLDER, {"digest": _digest(token)}).one_or_none()
-    if row is None:
-        return None
-    if row.admin_id is not None:
-        return Caller(Role(row.role), row.admin_id)
-    return Caller(Role.PATIENT, row.patient_id)
+    row = session.execute(_HOLDER, {"digest": digest(token)}).one_or_none()
+    return None if row is None else _holder(row)
+
+
+def callers_of(session: Session, digests: Collection[str]) -> dict[str, Caller]:
+    """Who holds the tokens of these digests; those that are unknown, expired or revoked are left out."""
+    rows = session.execute(_HOLDERS, {"digests": list(digests)})
+    return {row.token_sha256: _holder(row) for row in rows}
 
 
 def sign_out(session: Session, token: str) -> None:
     """End this login; no error if it has ended."""
-    session.execute(delete(Login).where(Login.token_sha256 == _digest(token)))
+    session.execute(delete(Login).where(Login.token_sha256 == digest(token)))
 
 
 def sign_out_everywhere(session: Session, caller: Caller, but_token: str | None = None) -> int:
     """End all logins of the account, but for one. Returns how many ended."""
     query = delete(Login).where(_logins_of(caller))
     if but_token is not None:
-        query = query.where(Login.token_sha256 != _digest(but_token))
+        query = query.where(Login.token_sha256 != digest(but_token))
     return len(session.scalars(query.returning(Login.id)).all())
 
 
@@ -188,7 +199,7 @@ def _open(session: Session, caller: Caller, token: str, hours: float) -> None:
     session.execute(delete(Login).where(Login.expires_at < func.now()))
     session.add(
         Login(
-            token_sha256=_digest(token),
+            token_sha256=digest(token),
             admin_id=caller.id if caller.is_staff else None,
             patient_id=None if caller.is_staff else caller.id,
             expires_at=func.now() + timedelta(hours=hours),
@@ -208,5 +219,12 @@ def _is_refused_default(account: Account, password: str, settings: Settings) -> 
     return True
 
 
-def _digest(token: str) -> str:
+def _holder(login: Any) -> Caller:
+    if login.admin_id is not None:
+        return Caller(Role(login.role), login.admin_id)
+    return Caller(Role.PATIENT, login.patient_id)
+
+
+def digest(token: str) -> str:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,18 +1,17 @@
 """What has become of a piece of work, and what people may do to it."""
 
-import hashlib
-import math
 import uuid
 
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from api.acts import note
-from api.auth import caller_or_none, for_signed_in, for_staff, login_optional
+from api.auth import caller_or_none, for_signed_in, for_staff, login_optional, may_see
 from api.documentation import ERRORS
 from api.intake import refuse_if_full
+from api.job_answer import answer_with
 from api.paging import answer_list
-from api.presenters import Json, job_json
+from api.presenters import Json, job_json, public_job_json
 from api.release import held_back, without_result
 from api.repeats import RepeatableRequest
 from api.schemas.fields import MAX_PAGE, JobPath, WaitQuery, read_uuid
@@ -69,7 +68,7 @@ def get_job(path: JobPath, query: WaitQuery) -> ViewResult:
     if seconds and before in UNFINISHED:
         rows = poll([job.id], seconds, lambda now: any(row.status != before for row in now))
         job = rows[0] if rows else job
-    body = _present_one(job, is_public=who is None or not _is_visible(job))
+    body = _present_one(job)
     return _with_etag(without_result(body) if held_back([job]) else body)
 
 
@@ -136,24 +135,21 @@ def _load(job_id: uuid.UUID) -> Job:
 
 def _is_visible(job: Job) -> bool:
     who = caller_or_none()
-    return who is not None and (who.is_staff or job_queries.patient_of(job) == who.id)
+    return who is not None and may_see(who, job)
 
 
-def _present_one(job: Job, is_public: bool) -> Json:
+def _present_one(job: Job) -> Json:
     """With its place in the queue: a count that is worth it for one job, not for five hundred."""
+    present = job_json if _is_visible(job) else public_job_json
     if job.status != JobStatus.QUEUED:
-        return job_json(job, is_public=is_public)
+        return present(job)
     with services().sessions() as session:
         ahead = job_queries.count_ahead(session, job)
         pace = wiring().pace.seconds_per_job(session, job.kind)
-    eta = None if pace is None else math.ceil((ahead + 1) * pace)
-    return job_json(job, {job.id: ahead}, eta, is_public)
+    return present(job, ahead, pace)
 
 
-def _with_etag(body: Json) -> Response:
-    response = jsonify(success=True, data=body)
-    response.set_etag(hashlib.sha256(current_app.json.dumps(body).encode()).hexdigest()[:32])
-    response.headers["Cache-Control"] = "private, no-cache"
-    if body["status"] in UNFINISHED:
-        response.headers["Retry-After"] = str(POLL_AFTER_S)
+def _with_etag(job: Json) -> Response:
+    answer = answer_with(current_app, job)
+    response = Response(answer.body, headers=answer.headers)
     return response.make_conditional(request)  # type: ignore[return-value]  # werkzeug's type is wider
