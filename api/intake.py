@@ -180,8 +180,9 @@ def _ended_body(body: Json, rows: dict[str, Job], order: Order) -> Json:
         for result in body["results"]
     ]
     report = rows.get(str(body.get("report_job_id")))
-    is_shown = report is not None and report.id not in hidden
-    is_made = is_shown and report.status == JobStatus.SUCCEEDED and report.report is not None
+    if report is not None and report.id in hidden:
+        report = None
+    is_made = report is not None and report.status == JobStatus.SUCCEEDED and report.report is not None
     return {
         **body,
         "results": results,

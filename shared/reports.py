@@ -30,7 +30,7 @@ def request_report(session: Session, patient_id: int, scan_ids: Sequence[str] | 
     get_patient(session, patient_id)
     query = select(Scan).where(Scan.patient_id == patient_id).order_by(Scan.id)
     if scan_ids is None:
-        scans = list(session.scalars(query.where(Scan.probability.is_not(None))))
+        scans = [scan for scan in session.scalars(query) if is_reportable(scan)]
     else:
         scans = list(session.scalars(query.where(Scan.scan_id.in_(scan_ids))))
         if len(scans) != len(set(scan_ids)):
@@ -47,6 +47,11 @@ def request_report(session: Session, patient_id: int, scan_ids: Sequence[str] | 
     session.flush()
     job_events.created(session, [job.id])
     return job
+
+
+def is_reportable(scan: Scan) -> bool:
+    """True if there is something to say: by the model, or by a reader about a picture that it rejected."""
+    return scan.probability is not None or scan.reader_verdict is not None
 
 
 def load_for_rendering(session: Session, claim: Claim) -> Report:

@@ -67,8 +67,11 @@ def newest(session: Session, scan_ids: Collection[int], until: datetime) -> dict
         select(ScanReview)
         .join(Scan, Scan.id == ScanReview.scan_id)
         .where(ScanReview.scan_id.in_(scan_ids), ScanReview.at <= until, Scan.reader_verdict.is_not(None))
-        .distinct(ScanReview.scan_id)
-        .order_by(ScanReview.scan_id, ScanReview.id.desc())
+        .where(
+            ScanReview.prediction.is_not_distinct_from(Scan.prediction),
+            ScanReview.review.is_not_distinct_from(Scan.review),
+        )
+        .order_by(ScanReview.id)  # so that the last one stays in the dictionary
         .options(joinedload(ScanReview.reader))
     )
     return {review.scan_id: review for review in session.scalars(query)}

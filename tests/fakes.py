@@ -21,6 +21,7 @@ PROVENANCE = {
     "preprocessing_version": "1",
     "code_version": "1",
     "device": "cpu",
+    "inconclusive": [0.4, 0.6],
 }
 
 

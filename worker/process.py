@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -104,7 +104,7 @@ def load_model(settings: Settings) -> LoadedModel:
     predictor.predict(
         [np.zeros((1, manifest.input_size, manifest.input_size), np.float32)] * settings.batch_size
     )
-    provenance = {
+    provenance: dict[str, Any] = {
         "name": manifest.name,
         "version": manifest.version,
         "weights_sha256": manifest.weights_sha256,
@@ -113,6 +113,8 @@ def load_model(settings: Settings) -> LoadedModel:
         "device": predictor.device,
         "engine": predictor.engine,
     }
+    if predictor.inconclusive is not None:
+        provenance["inconclusive"] = list(predictor.inconclusive)
     log.info("model loaded", **provenance)
     return LoadedModel(predictor, manifest.input_size, provenance)
 

@@ -1,22 +1,33 @@
 """Report jobs: claim -> gather rows and stored pictures -> PDF -> store -> record."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from shared import reports
+from shared import reports, reviews
 from shared.attempts import Claim
 from shared.errors import ObjectNotFoundError, ValidationError
 from shared.failpoints import failpoint
 from shared.logs import get_logger
-from shared.models import JobKind, Report, Scan, Stage
+from shared.models import JobKind, Report, Scan, ScanReview, Stage
 from shared.originals import read_original
+from shared.results import REJECTED
 from shared.services import Services
 from worker import metrics
 from worker.explanation import OUTSIDE_HEAD
 from worker.one_by_one import OneByOne
-from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
+from worker.report import (
+    INCONCLUSIVE,
+    NO_BRAIN_MRI,
+    ModelFacts,
+    PatientFacts,
+    ReadingFacts,
+    ReportFacts,
+    ScanFacts,
+    render_report,
+)
 
 log = get_logger(__name__)
 
@@ -32,9 +43,10 @@ class ReportRenderer(OneByOne):
         self.enter(Stage.GATHER)
         with services.sessions() as session:
             report = reports.load_for_rendering(session, claim)
-        scans = [scan for scan in report.scans if scan.probability is not None]
+            scans = [scan for scan in report.scans if reports.is_reportable(scan)]
+            readings = reviews.newest(session, [scan.id for scan in scans], report.created_at)
         self.enter(Stage.RENDER)
-        pdf = render_report(report_facts(report, scans, services, self.progress))
+        pdf = render_report(report_facts(report, scans, readings, services, self.progress))
         failpoint("report-rendered")
         key = f"{report.report_id}.pdf"
         self.enter(Stage.STORE)
@@ -50,12 +62,17 @@ class ReportRenderer(OneByOne):
 
 
 def report_facts(
-    report: Report, scans: list[Scan], services: Services, on_picture: Callable[[], None]
+    report: Report,
+    scans: list[Scan],
+    readings: Mapping[int, ScanReview],
+    services: Services,
+    on_picture: Callable[[], None],
 ) -> ReportFacts:
     """Rows -> the report's facts; pictures are fetched when their page is painted, each followed by a call
     of `on_picture`, since a long report takes longer than a lease.
 
-    The time is the request's, not now: the same report has the same bytes however often it is rendered.
+    `readings`, by scans.id, are those that were there when the report was asked for, and the time is that of
+    the request: the same report has the same bytes however often it is rendered.
     Raises `ValidationError` if no scan of the report was analysed.
     """
     if not scans:
@@ -73,7 +90,12 @@ def report_facts(
             email=patient.email,
             phone=patient.phone,
         ),
-        scans=[_scan_facts(scan, services, newest, on_picture) for scan in scans],
+        scans=[
+            replace(
+                _scan_facts(scan, services, newest, on_picture), reading=_reading_facts(readings.get(scan.id))
+            )
+            for scan in scans
+        ],
         model=newest,
     )
 
@@ -89,7 +111,7 @@ def _scan_facts(
         filename=scan.original_filename,
         created_at=scan.created_at,
         analysed_at=scan.analysed_at,
-        prediction=scan.prediction or INCONCLUSIVE,
+        prediction=scan.prediction or (NO_BRAIN_MRI if scan.review == REJECTED else INCONCLUSIVE),
         probability=math.nan if scan.probability is None else scan.probability,
         confidence=math.nan if scan.confidence is None else scan.confidence,
         tumor_type=scan.tumor_type,
@@ -100,6 +122,12 @@ def _scan_facts(
         overlay=_picture(partial(images.get, scan.overlay_path) if scan.overlay_path else bytes, on_picture),
         model=None if model == newest else model,
     )
+
+
+def _reading_facts(review: ScanReview | None) -> ReadingFacts | None:
+    if review is None:
+        return None
+    return ReadingFacts(review.verdict, review.reader.username, review.at, review.comment)
 
 
 def _picture(read: Callable[[], bytes], on_picture: Callable[[], None]) -> Callable[[], bytes]:

@@ -60,7 +60,10 @@ class Scan(Finding):
     created_at: Time
     status: Status
     job_id: str
-    model: dict[str, Any] | None = Field(description="name, version, weights' hash, engine, device")
+    model: dict[str, Any] | None = Field(
+        description="name, version, weights' hash, engine, device; `inconclusive`: between which two "
+        "probabilities it gives no prediction (missing in older results)"
+    )
     explanation: dict[str, Any] | None = Field(description="the evidence map as numbers, and its flags")
     analysed_at: Time | None
     reader_verdict: Verdict | None = Field(description="what a radiologist sees; null until one has looked")

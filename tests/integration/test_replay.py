@@ -48,6 +48,8 @@ def test_a_stored_scan_reproduces(services: Services, scan_id: str) -> None:
     assert answer["reproduces"] is True
     assert answer["change"] <= 1e-4
     assert answer["model"]["engine"].startswith(("openvino", "torch"))
+    band = json.loads((services.settings.model_folder / "manifest.json").read_text())["band"]
+    assert answer["model"]["inconclusive"] == [band["low"], band["high"]]
     assert "reproduces" in _sentence(json.loads(json.dumps(answer)))
 
 

@@ -1,21 +1,25 @@
 """Verdicts of readers beside the model's results: what is kept, what counts, and what is refused."""
 
-from datetime import timedelta
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, text, update
+from pypdf import PdfReader
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from shared import job_control, reviews
-from shared.errors import ConflictError
 from shared.models import AuditEvent, Job, ReaderVerdict, Scan, ScanReview
+from shared.retention import forget
 from shared.reviews import Reading
 from shared.services import Services
 from tests.fakes import MadeUpModel
 from tests.integration.portal import upload
 from worker.pipeline import ScanPipeline
+from worker.rendering import ReportRenderer
 
 
 @pytest.fixture
@@ -135,16 +139,32 @@ def test_a_verdict_outlives_the_same_result_made_again_but_not_another_one(
     assert reader.get("/api/admin/dashboard").json["data"]["review_stats"]["reviewed"] == 0
 
 
-def test_a_result_that_comes_while_a_verdict_is_being_kept_waits_and_withdraws_it(
-    services: Services, scan: int
+def test_a_result_that_comes_while_a_verdict_is_being_kept_withdraws_it(
+    services: Services, scan: int, model: MadeUpModel, pipeline: ScanPipeline
 ) -> None:
-    with services.sessions() as session:
-        seen = session.get_one(Scan, scan).analysed_at
-    assert seen is not None
-    with services.sessions.begin() as session:
-        session.execute(update(Scan).values(analysed_at=Scan.analysed_at + timedelta(seconds=1)))
-        with pytest.raises(ConflictError):
+    model.probability = 0.2
+    with ThreadPoolExecutor(1) as threads:
+        with services.sessions.begin() as session:
+            seen = session.get_one(Scan, scan).analysed_at
+            assert seen is not None
             reviews.add(session, scan, 1, Reading(ReaderVerdict.TUMOR, None, seen))
+            coming = threads.submit(analyse_again, services, pipeline)
+            wait_for_a_blocked_statement(services)
+        coming.result()
+    with services.sessions() as session:
+        row = session.get_one(Scan, scan)
+        assert (row.prediction, row.reader_verdict, row.reader_agrees) == ("No Tumor", None, None)
+        assert session.scalars(select(ScanReview.verdict)).all() == ["Tumor"]
+
+
+def wait_for_a_blocked_statement(services: Services) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with services.sessions() as session:
+            if session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                return
+        time.sleep(0.01)
+    pytest.fail("the worker's statement does not wait for the reader's transaction")
 
 
 def test_the_worklist_has_the_undecided_oldest_first_in_pages(
@@ -183,9 +203,51 @@ def plan(session: Session, with_all: bool) -> str:
     return "\n".join(session.connection().exec_driver_sql(f"EXPLAIN {query}").scalars())
 
 
-def test_reviews_go_with_their_scan(services: Services, reader: FlaskClient, scan: int) -> None:
-    from shared.retention import forget
+def pdf_of(admin: FlaskClient, renderer: ReportRenderer, patient_id: int) -> str:
+    """The text of a new report about all of the patient's scans."""
+    admin.post("/api/report/generate", json={"patient_id": patient_id})
+    assert renderer.drain() == 1
+    newest = admin.get(f"/api/admin/patients/{patient_id}/reports").json["data"][0]
+    return text_of(admin, newest["report_path"])
 
+
+def text_of(admin: FlaskClient, path: str) -> str:
+    pdf = admin.get(f"/api/report/file/{path.rsplit('/', 1)[-1]}").data
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages).split())
+
+
+def test_a_report_shows_both_and_one_made_before_stays_as_it_was(
+    admin: FlaskClient,
+    reader: FlaskClient,
+    patient_id: int,
+    scan: int,
+    model: MadeUpModel,
+    pipeline: ScanPipeline,
+    renderer: ReportRenderer,
+) -> None:
+    model.rejects = True
+    upload(admin, patient_id, "rejected.png")
+    pipeline.drain()
+    before = pdf_of(admin, renderer, patient_id)
+    assert "not reviewed by a radiologist" in before
+    assert "rejected.png" not in before
+    send(reader, scan, "No Tumor", "a vessel")
+    send(reader, 2, "Tumor")
+    after = pdf_of(admin, renderer, patient_id)
+    assert "Prediction Tumor" in after
+    for said in (
+        "Radiologist No tumor",
+        "Reviewed by reader",
+        "a vessel",
+        "rejected.png",
+        "Radiologist Tumor",
+    ):
+        assert said in after
+    oldest = admin.get(f"/api/admin/patients/{patient_id}/reports").json["data"][-1]
+    assert text_of(admin, oldest["report_path"]) == before
+
+
+def test_reviews_go_with_their_scan(services: Services, reader: FlaskClient, scan: int) -> None:
     send(reader, scan, "Tumor")
     forget(services, 1)
     with services.sessions() as session:

@@ -14,7 +14,16 @@ from PIL import Image
 from pypdf import PdfReader
 
 from shared.errors import StorageError
-from worker.report import INCONCLUSIVE, ModelFacts, PatientFacts, ReportFacts, ScanFacts, render_report
+from shared.reviews import MAX_COMMENT
+from worker.report import (
+    INCONCLUSIVE,
+    ModelFacts,
+    PatientFacts,
+    ReadingFacts,
+    ReportFacts,
+    ScanFacts,
+    render_report,
+)
 from worker.report.bidi import embedding_levels
 from worker.report.cells import percent
 from worker.report.fonts import FACES, FONT_FOLDER, MAX_MARKS, SANS, drawable, printable
@@ -388,3 +397,35 @@ def test_an_inconclusive_scan_counts_as_neither():
     assert "Inconclusive" in text
     assert "not available" in text
     assert "stayed below the decision threshold" not in text
+
+
+def test_a_radiologists_verdict_stands_below_the_models_result():
+    reading = ReadingFacts("No Tumor", "dr-house", MOMENT - timedelta(hours=1), "a vessel <b>\nno mass")
+    [first, *_] = pages(
+        report(scan(), scan(2, reading=reading), scan(3, reading=replace(reading, verdict="Unusable")))
+    )
+    text = words(report(scan(2, reading=reading)))
+    result, below = text.index("Tumor probability 97.2%"), text.index("Radiologist No tumor")
+    assert result < below
+    for said in ("Reviewed by dr-house", "2025-11-22 13:05 UTC", "a vessel <b> no mass"):
+        assert below < text.index(said)
+    assert "not reviewed by a radiologist" not in text
+    assert "Cannot be judged" in " ".join(first.split()), "in the overview"
+    assert "not reviewed by a radiologist" in words(report(scan()))
+
+
+def test_a_read_scan_no_longer_asks_for_a_radiologist():
+    reading = ReadingFacts("Tumor", "dr-house", MOMENT, None)
+    read = scan(prediction=INCONCLUSIVE, confidence=math.nan, review="needs_review", reading=reading)
+    assert "radiologist review needed" in words(report(replace(read, reading=None)))
+    assert "radiologist review needed" not in words(report(read))
+
+
+@pytest.mark.parametrize("letter", ["w ", "\N{CJK UNIFIED IDEOGRAPH-5F20}"])
+def test_the_longest_comment_is_shown_whole_on_the_page_of_its_scan(letter: str):
+    comment = "begin" + letter * ((MAX_COMMENT - 8) // len(letter)) + "end"
+    assert MAX_COMMENT - 2 <= len(comment) <= MAX_COMMENT
+    reading = ReadingFacts("No Tumor", "r" * 400, MOMENT, comment)
+    scans = [scan(n, filename="m" * 400, review="needs_review", reading=reading) for n in (1, 2)]
+    for text in pages(report(*scans))[1:3]:
+        assert squeezed(comment) in squeezed(text)

@@ -88,6 +88,12 @@ class Predictor:
         """The name of what runs the network."""
         return self._engine.name
 
+    @property
+    def inconclusive(self) -> tuple[float, float] | None:
+        """Probabilities strictly between these are left to a person."""
+        band = self.manifest.band
+        return band.low, band.high
+
     def predict(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[Prediction]:
         """One forward pass over pictures of shape (1, S, S), float32, as `worker.preprocessing` makes them.
 

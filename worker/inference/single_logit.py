@@ -85,6 +85,7 @@ class SingleLogitPredictor:
     """A loaded model with the surface of `Predictor`. Built once per process; holds no other state."""
 
     engine = TORCH
+    inconclusive: tuple[float, float] | None = None  # nobody has measured where it is too often wrong
 
     def __init__(self, network: SingleLogitNet, manifest: ModelFacts, device: str) -> None:
         self.manifest = manifest

@@ -8,7 +8,16 @@ import io
 from reportlab import rl_config
 from reportlab.platypus import Flowable, Spacer
 
-from worker.report.facts import INCONCLUSIVE, ModelFacts, PatientFacts, Picture, ReportFacts, ScanFacts
+from worker.report.facts import (
+    INCONCLUSIVE,
+    NO_BRAIN_MRI,
+    ModelFacts,
+    PatientFacts,
+    Picture,
+    ReadingFacts,
+    ReportFacts,
+    ScanFacts,
+)
 from worker.report.fonts import register_fonts
 from worker.report.layout import PageCanvas, ReportTemplate
 from worker.report.pictures import max_side_for
@@ -17,9 +26,11 @@ from worker.report.summary import model_section, overview_section, patient_secti
 
 __all__ = [
     "INCONCLUSIVE",
+    "NO_BRAIN_MRI",
     "ModelFacts",
     "PatientFacts",
     "Picture",
+    "ReadingFacts",
     "ReportFacts",
     "ScanFacts",
     "render_report",

@@ -6,13 +6,15 @@ from xml.sax.saxutils import escape
 
 from reportlab.platypus import Flowable, Paragraph, Table, TableStyle
 
-from worker.report.facts import NO_TUMOR, TUMOR, ScanFacts
+from worker.report.facts import NO_TUMOR, TUMOR, ReadingFacts, ScanFacts
 from worker.report.fonts import SANS
 from worker.report.layout import AMBER, BODY, GREEN, INK, LABEL, RED, STRONG, TEXT_WIDTH, coloured, one_line
 from worker.report.text import TypedText
 
 NOT_RECORDED = "not recorded"
 NOTHING = "\N{EN DASH}"
+VERDICTS = {TUMOR: "Tumor", NO_TUMOR: "No tumor"}
+UNUSABLE = "Cannot be judged"
 MAX_LINES = 8  # of one value: a block must fit on a page whatever was typed
 
 
@@ -56,5 +58,14 @@ def typed(value: str | None, *, bold: bool = False) -> TypedText:
 
 def prediction(scan: ScanFacts) -> Paragraph:
     """The prediction in words, which the color only repeats."""
-    colour = {TUMOR: RED, NO_TUMOR: GREEN}.get(scan.prediction, AMBER)
-    return Paragraph(escape(one_line(scan.prediction)), coloured(STRONG, colour))
+    return _coloured_word(scan.prediction, scan.prediction)
+
+
+def verdict(reading: ReadingFacts) -> Paragraph:
+    """The same of what a radiologist says."""
+    return _coloured_word(reading.verdict, VERDICTS.get(reading.verdict, UNUSABLE))
+
+
+def _coloured_word(meaning: str, words: str) -> Paragraph:
+    colour = {TUMOR: RED, NO_TUMOR: GREEN}.get(meaning, AMBER)
+    return Paragraph(escape(one_line(words)), coloured(STRONG, colour))

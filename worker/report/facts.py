@@ -12,6 +12,7 @@ Picture: TypeAlias = bytes | Callable[[], bytes]
 TUMOR = "Tumor"
 NO_TUMOR = "No Tumor"
 INCONCLUSIVE = "Inconclusive"
+NO_BRAIN_MRI = "Not a brain MRI slice"  # for the model; a radiologist judged the picture all the same
 NEEDS_REVIEW = "needs_review"
 
 
@@ -38,6 +39,16 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingFacts:
+    """What a radiologist says about a scan."""
+
+    verdict: str  # TUMOR, NO_TUMOR or anything else: the picture cannot be judged
+    reader: str
+    at: datetime  # aware
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ScanFacts:
     """One analysed scan. `probability` is of a tumour, `confidence` of the prediction: 0..1."""
 
@@ -45,7 +56,7 @@ class ScanFacts:
     filename: str
     created_at: datetime  # aware
     analysed_at: datetime | None
-    prediction: str  # TUMOR, NO_TUMOR or INCONCLUSIVE
+    prediction: str  # TUMOR, NO_TUMOR, INCONCLUSIVE or NO_BRAIN_MRI
     probability: float
     confidence: float  # not a number where the prediction is inconclusive
     tumor_type: str | None
@@ -55,6 +66,7 @@ class ScanFacts:
     overlay: Picture
     is_heat_outside_head: bool = False  # most of the evidence lies on something that is no tissue
     model: ModelFacts | None = None  # where it is another one than the report's
+    reading: ReadingFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

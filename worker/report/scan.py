@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table
 
-from worker.report.cells import MAX_LINES, NOT_RECORDED, grid, labelled, percent, prediction, typed
-from worker.report.facts import NEEDS_REVIEW, NO_TUMOR, ModelFacts, ScanFacts
+from worker.report.cells import MAX_LINES, NOT_RECORDED, grid, labelled, percent, prediction, typed, verdict
+from worker.report.facts import NEEDS_REVIEW, NO_TUMOR, ModelFacts, ReadingFacts, ScanFacts
 from worker.report.fonts import printable
 from worker.report.layout import (
     AMBER,
@@ -39,6 +39,8 @@ REVIEW_NOTE = (
     "<b>Inconclusive result: radiologist review needed.</b> The model's answer for this scan is too "
     "uncertain to rely on in either direction. A radiologist needs to read the original images."
 )
+UNREAD = "not reviewed by a radiologist"
+COMMENT_LINES = 24  # room for as many letters as a comment may have, in any script
 _TIGHT = [
     ("LEFTPADDING", (0, 0), (-1, -1), 0),
     ("RIGHTPADDING", (0, 0), (-1, -1), 0),
@@ -59,6 +61,7 @@ def scan_block(number: int, total: int, scan: ScanFacts, report_model: ModelFact
         PictureRow(scan.original, scan.heatmap, scan.overlay, max_side),
         Spacer(0, 1.5 * mm),
         _result_table(scan),
+        *_reading(scan.reading),
         _origin_table(scan),
         Paragraph(_heatmap_note(scan), SMALL),
     ]
@@ -66,7 +69,7 @@ def scan_block(number: int, total: int, scan: ScanFacts, report_model: ModelFact
         parts.append(
             TypedText(f"Analyzed with another model: {_model_line(scan.model)}", SMALL.fontSize, INK)
         )
-    if scan.review == NEEDS_REVIEW:
+    if scan.review == NEEDS_REVIEW and scan.reading is None:
         parts += [Spacer(0, 1.5 * mm), _review_box()]
     return KeepTogether([*parts, Spacer(0, 5 * mm)])
 
@@ -95,6 +98,22 @@ def _result_table(scan: ScanFacts) -> Table:
         labelled("Tumor type", typed(scan.tumor_type)) if scan.tumor_type else "",
     ]
     return _fact_row(cells, (0.22, 0.25, 0.25, 0.28))
+
+
+def _reading(reading: ReadingFacts | None) -> list[Flowable]:
+    """What a radiologist says, below what the model says."""
+    if reading is None:
+        return [_fact_row([labelled("Radiologist", Paragraph(UNREAD, BODY))], (1,))]
+    cells = [
+        labelled("Radiologist", verdict(reading)),
+        labelled("Reviewed by", typed(reading.reader)),
+        labelled("Reviewed", Paragraph(utc(reading.at), BODY)),
+    ]
+    table = _fact_row(cells, (0.22, 0.5, 0.28))
+    if reading.comment is None:
+        return [table]
+    comment = TypedText(reading.comment, BODY.fontSize, INK, max_lines=COMMENT_LINES)
+    return [table, _fact_row([labelled("Radiologist's comment", comment)], (1,))]
 
 
 def _origin_table(scan: ScanFacts) -> Table:

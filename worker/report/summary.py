@@ -17,6 +17,7 @@ from worker.report.cells import (
     prediction,
     review_label,
     typed,
+    verdict,
 )
 from worker.report.facts import NEEDS_REVIEW, NO_TUMOR, TUMOR, ModelFacts, PatientFacts, ScanFacts
 from worker.report.layout import (
@@ -126,15 +127,22 @@ def overview_section(scans: Iterable[ScanFacts]) -> list[Flowable]:
 
 
 def _overview_row(number: int, scan: ScanFacts) -> list[Flowable]:
-    review = coloured(STRONG, AMBER) if scan.review == NEEDS_REVIEW else BODY
     return [
         Paragraph(f'<a href="#scan-{number}" color="{TEAL.hexval()}">{number}</a>', BODY),
         TypedText(scan.filename, BODY.fontSize, INK, max_lines=2),
         prediction(scan),
         Paragraph(percent(scan.probability), RIGHT),
         Paragraph(percent(scan.confidence), RIGHT),
-        Paragraph(escape(review_label(scan.review)), review),
+        _review(scan),
     ]
+
+
+def _review(scan: ScanFacts) -> Paragraph:
+    """What a radiologist says, or else whether one has to look."""
+    if scan.reading is not None:
+        return verdict(scan.reading)
+    style = coloured(STRONG, AMBER) if scan.review == NEEDS_REVIEW else BODY
+    return Paragraph(escape(review_label(scan.review)), style)
 
 
 def model_section(model: ModelFacts) -> Flowable:
