@@ -7,11 +7,10 @@ from functools import partial
 from werkzeug.datastructures import FileStorage
 
 from api.manifests import COLUMNS, MANIFEST, MAX_MANIFEST_BYTES, read_manifest
-from api.schemas.fields import MAX_ID
 from api.uploads import Refused, Upload, clean_filename
 from api.wiring import services
 from api.zips import open_zip, read_member
-from shared import scans
+from shared import accounts
 from shared.errors import FileUploadError, ValidationError
 from shared.settings import Settings
 
@@ -46,18 +45,17 @@ def _match(
     rows: dict[str, str],
     settings: Settings,
 ) -> Iterator[Upload | Refused]:
-    numbers = {int(text) for text in rows.values() if _is_number(text)}
     with services().sessions() as session:
-        known = scans.known_patients(session, numbers)
+        known = accounts.numbers_of(session, set(rows.values()))
     for filename, patient in rows.items():
         shown = clean_filename(filename)
         if filename not in members:
             yield Refused(shown, "The manifest names this file, but the archive does not hold it.")
-        elif not _is_number(patient) or int(patient) not in known:
+        elif patient not in known:
             yield Refused(shown, "The manifest gives no existing patient's number for this file.")
         else:
             read = partial(read_member, opened, members[filename], settings.max_content_length)
-            yield Upload(filename, int(patient), read)
+            yield Upload(filename, known[patient], read)
     for filename in members:
         if filename not in rows:
             yield Refused(clean_filename(filename), "The manifest does not name this file.")
@@ -78,8 +76,3 @@ def _manifest_inside(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         return read_member(opened, info, MAX_MANIFEST_BYTES)
     except FileUploadError as error:
         raise ValidationError(f"manifest: {error}", "manifest") from None
-
-
-def _is_number(text: str) -> bool:
-    digits = text.lstrip("0")
-    return text.isascii() and text.isdigit() and 0 < len(digits) < 11 and int(digits) <= MAX_ID

@@ -15,6 +15,8 @@ from shared.models import Admin, AdminRole, Patient, Scan
 from shared.passwords import generate_password, hash_password
 
 USERNAME_RANDOM_BYTES = 4
+MAX_ID = 2**31 - 1
+MOST_DIGITS = 11
 _TAKEN = "A patient with this e-mail address exists already."
 
 
@@ -137,11 +139,28 @@ def find_patient(session: Session, display_id: str) -> Patient | None:
     return session.scalars(select(Patient).where(Patient.patient_id.in_(written))).first()
 
 
+def numbers_of(session: Session, written: Collection[str]) -> dict[str, int]:
+    """patients.id of each patient that is written as that number, or as a display id; others are left out."""
+    numbers = {text: int(text) for text in written if _is_number(text)}
+    known = set(session.scalars(select(Patient.id).where(Patient.id.in_(numbers.values()))))
+    names = {text: text.upper() for text in written if text not in numbers and "\0" not in text}
+    query = select(Patient.patient_id, Patient.id).where(Patient.patient_id.in_({*names, *names.values()}))
+    ids = {display_id: patient_id for display_id, patient_id in session.execute(query)}  # noqa: C416
+    found = {text: number for text, number in numbers.items() if number in known}
+    named = {text: ids.get(text, ids.get(upper)) for text, upper in names.items()}
+    return found | {text: number for text, number in named.items() if number is not None}
+
+
 def count_scans(session: Session, patient_ids: Collection[int]) -> dict[int, int]:
     """How many scans each of these patients has; those without any are left out."""
     query = select(Scan.patient_id, func.count()).where(Scan.patient_id.in_(patient_ids))
     rows = session.execute(query.group_by(Scan.patient_id))
     return {patient_id: number for patient_id, number in rows}  # noqa: C416 - mypy takes no Row for a pair
+
+
+def _is_number(text: str) -> bool:
+    digits = text.lstrip("0")
+    return text.isascii() and text.isdigit() and 0 < len(digits) < MOST_DIGITS and int(digits) <= MAX_ID
 
 
 def _flush(session: Session, message: str) -> None:

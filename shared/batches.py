@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, defer, joinedload
 
 from shared import job_queries
 from shared.errors import ConflictError, NotFoundError
@@ -102,6 +102,29 @@ def progress_of(session: Session, batch_ids: Sequence[uuid.UUID]) -> dict[uuid.U
             count.last_unfinished = max(count.last_unfinished, position)
     pace = job_queries.seconds_per_job(session, JobKind.SCAN)
     return {batch_id: _progress(session, count, pace) for batch_id, count in found.items()}
+
+
+def scans_page(
+    session: Session,
+    batch_id: uuid.UUID,
+    limit: int,
+    before: int | None = None,
+    status: JobStatus | None = None,
+) -> list[tuple[Scan, Job]]:
+    """Scans of the batch with their jobs and patients, newest first, from before jobs.position `before`."""
+    query = (
+        select(Scan, Job)
+        .join(Job, Job.scan_id == Scan.id)
+        .where(Job.batch_id == batch_id)
+        .options(defer(Scan.explanation), joinedload(Scan.patient))
+        .order_by(Job.position.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(Job.position < before)
+    if status is not None:
+        query = query.where(Job.status == status)
+    return [(scan, job) for scan, job in session.execute(query)]
 
 
 def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]]:

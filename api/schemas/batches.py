@@ -23,7 +23,8 @@ class BatchUploadForm(Request):
     patient_id: Annotated[RowId | None, Empty] = Field(None, description="of all `files`")
     files: list[File] = Field([], description="PNG or JPEG images of one patient")
     archive: File | None = Field(
-        None, description="or one ZIP of images with a manifest.csv: filename,patient_id"
+        None,
+        description="or one ZIP of images with a manifest.csv: filename,patient_id (number or display id)",
     )
     manifest: File | None = Field(None, description="the manifest, where the ZIP has none")
 

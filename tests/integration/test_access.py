@@ -133,7 +133,61 @@ TABLE: dict[Route, tuple[Callable[[World], dict[str, Any]], tuple[int, ...]]] = 
     ("GET", "/portal/password/changed"): (lambda _: {}, (303, 200, 200, 200, 200)),
     ("POST", "/portal/logout"): (lambda _: {}, (303,) * 5),
     ("GET", "/portal/staff"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/jobs"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/jobs/<job_id>"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/jobs/<job_id>/retry"): (lambda _: {}, (303, 403, 403, 403, 409)),
+    ("POST", "/portal/jobs/<job_id>/cancel"): (lambda _: {}, (303, 403, 403, 403, 409)),
+    ("POST", "/portal/jobs/retry-failed"): (
+        lambda _: {"data": {"kind": "scan", "code": "WORKER_LOST"}},
+        (303, 403, 403, 403, 303),
+    ),
+    ("GET", "/portal/audit"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    ("GET", "/portal/system"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/patients"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/patients/search"): (lambda _: {"data": {"search": "A"}}, (303, 403, 403, 303, 303)),
+    ("GET", "/portal/patients/new"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    ("POST", "/portal/patients/new"): (
+        lambda _: {"data": {"name": "D", "email": "d@example.org"}},
+        (303, 403, 403, 403, 200),
+    ),
+    ("GET", "/portal/patients/<int:patient_id>"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/patients/<int:patient_id>/edit"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    ("POST", "/portal/patients/<int:patient_id>/edit"): (
+        lambda _: {"data": {"name": "A", "email": "a@example.org"}},
+        (303, 403, 403, 403, 303),
+    ),
+    ("GET", "/portal/patients/<int:patient_id>/reset-password"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    # A's logins have ended before.
+    ("POST", "/portal/patients/<int:patient_id>/reset-password"): (lambda _: {}, (303, 303, 403, 403, 200)),
+    ("GET", "/portal/upload"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    ("POST", "/portal/upload/patient"): (lambda _: {"data": {"search": "A"}}, (303, 403, 403, 403, 200)),
+    ("POST", "/portal/upload"): (
+        lambda w: {"data": {"patient_id": str(w.patient), "files": [file()]}},
+        (303, 403, 403, 403, 200),
+    ),
+    ("GET", "/portal/batches"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/batches/<uuid:batch_id>"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/batches/<uuid:batch_id>/progress"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/batches/<uuid:batch_id>/retry"): (lambda _: {}, (303, 403, 403, 403, 303)),
+    ("POST", "/portal/batches/<uuid:batch_id>/retry/<uuid:job_id>"): (
+        lambda _: {},
+        (303, 403, 403, 403, 303),
+    ),
+    ("GET", "/portal/batches/<uuid:batch_id>/cancel"): (lambda _: {}, (303, 403, 403, 403, 200)),
+    ("POST", "/portal/batches/<uuid:batch_id>/cancel"): (lambda _: {}, (303, 403, 403, 403, 303)),
     ("GET", "/portal/worklist"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/staff/scans"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/staff/scans/<int:scan_id>"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/staff/scans/<int:scan_id>/retry"): (lambda _: {}, (303, 403, 403, 403, 303)),
+    ("POST", "/portal/staff/scans/<int:scan_id>/cancel"): (lambda _: {}, (303, 403, 403, 403, 303)),
+    ("GET", "/portal/staff/reports"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/staff/reports"): (
+        lambda w: {"data": {"whole_of": str(w.patient)}},
+        (303, 403, 403, 403, 303),
+    ),
+    ("GET", "/portal/staff/reports/<report_id>"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("GET", "/portal/staff/reports/<report_id>/file"): (lambda _: {}, (303, 403, 403, 200, 200)),
+    ("POST", "/portal/staff/reports/<report_id>/retry"): (lambda _: {}, (303, 403, 403, 403, 303)),
     ("POST", "/portal/staff/scans/<int:scan_id>/review"): (lambda _: {"data": {}}, (303, 403, 403, 400, 400)),
     ("GET", "/portal/scans"): (lambda _: {}, (303, 200, 200, 403, 403)),
     ("GET", "/portal/scans/<int:scan_id>"): (lambda _: {}, (303, 200, 403, 403, 403)),
@@ -143,6 +197,7 @@ TABLE: dict[Route, tuple[Callable[[World], dict[str, Any]], tuple[int, ...]]] = 
 LAST = ("POST", "/api/account/logout")  # ends the logins that the others need
 AFTER_LAST = ("POST", "/portal/logout")  # leads to signing in, with a login or without
 ENDS_LOGINS = ("POST", "/api/admin/patients/<int:patient_id>/reset-password")
+ENDS_MORE = ("POST", "/portal/patients/<int:patient_id>/reset-password")
 
 
 def routes_of(services: Services) -> set[Route]:
@@ -156,6 +211,8 @@ def url_of(rule: str, world: World) -> str:
         "<int:scan_id>": world.scan,
         "<job_id>": world.job,
         "<batch_id>": world.batch,
+        "<uuid:job_id>": world.job,
+        "<uuid:batch_id>": world.batch,
         "<report_id>": world.report,
         "<filename>": world.filename,
         "<path:name>": "pages.css",
@@ -227,7 +284,7 @@ def test_every_route_answers_each_caller_as_the_table_says(
     services: Services, world: World, callers: dict[str, FlaskClient]
 ) -> None:
     assert routes_of(services) == set(TABLE), "each route needs its row, and each row its route"
-    ending = (ENDS_LOGINS, LAST, AFTER_LAST)
+    ending = (ENDS_LOGINS, ENDS_MORE, LAST, AFTER_LAST)
     ordered = [*(route for route in TABLE if route not in ending), *ending]
     wrong = []
     for route in ordered:

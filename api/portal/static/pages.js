@@ -49,13 +49,18 @@ async function hasNews(jobs) {
   return data.some((job) => jobs.get(job.id) !== job.status);
 }
 
-/** Put what the same page shows by now into the live region; what had the focus keeps it. */
+/** Put what the same page, or `data-from`, shows by now into the live region; what had the focus keeps it, boxes their ticks, and
+ * what was unfolded stays so. */
 async function renew({ tell }) {
-  const answer = await fetch(location.href);
+  const answer = await fetch(document.getElementById("live").dataset.from ?? location.href);
   if (!answer.ok || answer.redirected) throw new Error(`status ${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
   const focused = document.activeElement?.id;
-  document.getElementById("live").replaceWith(document.adoptNode(fresh));
+  const old = document.getElementById("live");
+  const ticked = [...old.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.id);
+  old.replaceWith(document.adoptNode(fresh));
+  for (const opened of old.querySelectorAll("details[open][id]")) fresh.querySelector(`#${opened.id}`)?.setAttribute("open", "");
+  for (const box of fresh.querySelectorAll("input[type=checkbox]")) box.checked = ticked.includes(box.id);
   improve(fresh);
   if (focused) document.getElementById(focused)?.focus();
   if (!tell) return;

@@ -1,0 +1,43 @@
+"""The form with a patient's facts: the rules are the JSON route's, here are the words for what is wrong."""
+
+from flask import request
+from pydantic import ValidationError as PydanticError
+
+from api.portal.language import gettext, mark
+from api.schemas.patients import PatientBody
+from shared.models import Patient
+
+FIELDS = tuple(PatientBody.model_fields)
+TAKEN = mark("A patient with this e-mail address exists already.")
+EMPTY = mark("Please fill in this field.")
+WRONG = {
+    "name": mark("A name is one line of at most 200 characters."),
+    "email": mark("This is not an e-mail address."),
+    "age": mark("The age is a whole number from 0 to 150."),
+    "gender": mark("Choose one of the list, or nothing."),
+    "phone": mark("A phone number has 7 to 15 digits, spaces, hyphens and brackets, and may begin with +."),
+    "address": mark("An address has at most 1000 characters."),
+}
+
+
+def read() -> PatientBody:
+    """What was sent. Raises pydantic's `ValidationError`; `wrong_fields` has words for it."""
+    return PatientBody.model_validate(
+        {name: text.replace("\r\n", "\n") for name, text in request.form.items()}  # as browsers end lines
+    )
+
+
+def wrong_fields(error: PydanticError) -> dict[str, str]:
+    """What to say at each field that is wrong."""
+    wrong = [str(problem["loc"][0]) for problem in error.errors(include_input=False, include_url=False)]
+    return {name: gettext(WRONG[name] if request.form.get(name, "").strip() else EMPTY) for name in wrong}
+
+
+def typed() -> dict[str, str]:
+    """The form as it was sent, to be shown again."""
+    return {name: request.form.get(name, "") for name in FIELDS}
+
+
+def known(patient: Patient) -> dict[str, str]:
+    """The form as it is filled in at first."""
+    return {name: str(value) for name in FIELDS if (value := getattr(patient, name)) is not None}
