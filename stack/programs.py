@@ -78,10 +78,13 @@ def product_programs(
     """The API, the workers, the scheduler and the monitor; `metrics_port` and the next two: see settings."""
     serving = [{"METRICS_PORT": str(metrics_port + n)} if metrics_port else {} for n in range(3)]
     flower_login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{secrets.flower_password}"}
+    to_flower = {"FLOWER_URL": f"http://{LOOPBACK}:{ports.flower}"}
     schedule = ("beat", "--schedule", str(state.root / "beat" / "schedule"))
     flower = ("flower", f"--address={LOOPBACK}", f"--port={ports.flower}", f"--max-tasks={FLOWER_TASKS}")
     return [
-        Program("api", "product", _gunicorn(ports.api), environment={**BIG_BLOCKS, **serving[0]}),
+        Program(
+            "api", "product", _gunicorn(ports.api), environment={**BIG_BLOCKS, **to_flower, **serving[0]}
+        ),
         _worker("scan", "scans.interactive,scans.bulk", serving[1]),
         _worker("report", "reports,mail,system", serving[2]),
         Program("beat", "product", _celery(*schedule)),
