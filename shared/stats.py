@@ -67,3 +67,10 @@ def oldest_queued_seconds(session: Session) -> float:
         for lane in Lane
     ]
     return round(max((float(age) for age in oldest if age is not None), default=0.0), 1)
+
+
+def waiting_by_lane(session: Session) -> dict[tuple[JobKind, Lane], int]:
+    """Queued jobs of each kind and lane that has any."""
+    query = select(Job.kind, Job.lane, func.count()).where(Job.status == JobStatus.QUEUED)
+    rows = session.execute(query.group_by(Job.kind, Job.lane))
+    return {(JobKind(kind), Lane(lane)): number for kind, lane, number in rows}

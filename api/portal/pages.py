@@ -18,7 +18,11 @@ from shared import logins
 from shared.logins import Account, Role
 
 PREFIX = "/portal"
-START_OF = {Role.PATIENT: "patient_pages.list_scans", Role.ADMIN: "start.staff", Role.READER: "start.staff"}
+START_OF = {
+    Role.PATIENT: "patient_pages.list_scans",
+    Role.ADMIN: "dashboard_pages.dashboard",
+    Role.READER: "dashboard_pages.dashboard",
+}
 # What somebody may do who has to choose a password first.
 _BEFORE_PASSWORD = frozenset(
     {"account_pages.password", "account_pages.change_password", "account_pages.log_out"}

@@ -3,8 +3,8 @@
 from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from api.auth import caller, for_signed_in, for_staff, public
-from api.portal.pages import START_OF, go_to, page_blueprint, show
+from api.auth import caller, for_signed_in, public
+from api.portal.pages import START_OF, go_to, page_blueprint
 from api.portal.static_files import FOLDER, FOREVER_S, TYPES, version
 from shared.errors import NotFoundError
 
@@ -24,13 +24,6 @@ def from_root() -> WerkzeugResponse:
 def home() -> WerkzeugResponse:
     """The first page of this account."""
     return go_to(START_OF[caller().role])
-
-
-@blueprint.get("/staff")
-@for_staff
-def staff() -> Response:
-    """The first page of the staff."""
-    return show("staff.html")
 
 
 @blueprint.get("/static/<path:name>")
