@@ -15,9 +15,16 @@ from api.presenters import Json, job_json, public_job_json
 from api.release import held_back, without_result
 from api.repeats import RepeatableRequest
 from api.schemas.fields import MAX_PAGE, JobPath, WaitQuery, read_uuid
-from api.schemas.jobs import JobAnswer, JobIdsBody, JobsAnswer, JobsQuery, JobsStatusAnswer
+from api.schemas.jobs import (
+    JobAnswer,
+    JobIdsBody,
+    JobsAnswer,
+    JobsQuery,
+    JobsStatusAnswer,
+    StatusWaitQuery,
+)
 from api.view_result import ViewResult
-from api.waiting import POLL_AFTER_S, asked_wait, poll
+from api.waiting import POLL_AFTER_S, asked_wait, poll, wait_for_news
 from api.wiring import services, wiring
 from shared import job_control, job_queries
 from shared.errors import AuthenticationError, ConflictError, NotFoundError
@@ -104,12 +111,17 @@ def retry_job(path: JobPath) -> ViewResult:
 
 @blueprint.post("/status", responses={200: JobsStatusAnswer})
 @for_signed_in
-def get_jobs(body: JobIdsBody) -> ViewResult:
-    """Many jobs in one query; unknown ids are named."""
+def get_jobs(body: JobIdsBody, query: StatusWaitQuery) -> ViewResult:
+    """Many jobs in one query; unknown ids are named.
+
+    `?wait=N` holds the answer until the status of one of them changes; if one has ended, it comes at once.
+    """
     wanted = {text: read_uuid(text) for text in body.ids}
-    with services().sessions() as session:
-        found = job_queries.load(session, [job_id for job_id in wanted.values() if job_id])
-    rows = [found[key] for key in dict.fromkeys(wanted.values()) if key in found and _is_visible(found[key])]
+    rows = _visible([key for key in dict.fromkeys(wanted.values()) if key])
+    seconds = asked_wait(query.wait)
+    if seconds and all(row.status in UNFINISHED for row in rows):
+        wait_for_news([row.id for row in rows], seconds)
+        rows = _visible([row.id for row in rows])
     seen = {row.id for row in rows}
     missing = [text for text, key in wanted.items() if key not in seen]
     hidden = held_back(rows)
@@ -131,6 +143,11 @@ def _known(job_id: uuid.UUID | None) -> uuid.UUID:
 def _load(job_id: uuid.UUID) -> Job:
     with services().sessions() as session:
         return job_queries.load(session, [job_id])[job_id]
+
+
+def _visible(job_ids: list[uuid.UUID]) -> list[Job]:
+    """Those of the jobs that the caller may see, in this order."""
+    return [row for row in poll(job_ids, 0, lambda _: True) if _is_visible(row)]
 
 
 def _is_visible(job: Job) -> bool:

@@ -15,6 +15,10 @@ class JobIdsBody(Request):
     ids: Annotated[list[Annotated[Line, Field(max_length=50)]], Field(max_length=MAX_STATUS_IDS)]
 
 
+class StatusWaitQuery(Request):
+    wait: str | None = Field(None, description="seconds to hold the answer until one of the statuses changes")
+
+
 class JobsQuery(PageQuery):
     status: JobStatusName | None = None
     kind: JobKindName | None = None

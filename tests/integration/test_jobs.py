@@ -124,9 +124,13 @@ def test_a_wait_that_is_no_time_is_none(admin: FlaskClient, patient_id: int, wai
 def test_a_watch_is_capped(admin: FlaskClient, patient_id: int, services: Services) -> None:
     job_id = send(admin, patient_id).json["job_ids"][0]
     began = time.monotonic()
-    answer = as_(admin, services, max_wait_seconds=0.2).get(f"/api/jobs/{job_id}?wait=500")
+    impatient = as_(admin, services, max_wait_seconds=0.2)
+    answer = impatient.get(f"/api/jobs/{job_id}?wait=500")
     assert answer.json["data"]["status"] == "queued"
     assert 0.2 <= time.monotonic() - began < 2
+    answer = impatient.post("/api/jobs/status?wait=500", json={"ids": [job_id]})
+    assert [job["status"] for job in answer.json["data"]] == ["queued"]
+    assert 0.4 <= time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("job_id", [UNKNOWN, "nonsense", "1", "%00", "x" * 500])
@@ -169,6 +173,29 @@ def test_many_jobs_are_read_at_once_in_the_order_asked_for(
     own = send_one(patient).json["job_ids"][0]
     answer = patient.post("/api/jobs/status", json={"ids": [job_ids[0], own]})
     assert ([job["id"] for job in answer.json["data"]], answer.json["not_found"]) == ([own], [job_ids[0]])
+
+
+def test_many_watched_jobs_are_answered_as_soon_as_one_changes(
+    admin: FlaskClient, patient_id: int, services: Services, pipeline: ScanPipeline
+) -> None:
+    ids = send(admin, patient_id, *pictures(3)).json["job_ids"]
+    _, stranger = new_patient(services)
+    worker = threading.Timer(0.4, pipeline.drain)
+    worker.start()
+    began = time.monotonic()
+    changed = admin.post("/api/jobs/status?wait=20", json={"ids": [*ids, UNKNOWN]}).json
+    waited = time.monotonic() - began
+    foreign = stranger.post("/api/jobs/status?wait=20", json={"ids": ids}).json
+    worker.join()
+    assert {job["status"] for job in changed["data"]} & {"running", "succeeded"}
+    assert ([job["id"] for job in changed["data"]], changed["not_found"]) == (ids, [UNKNOWN])
+    assert 0.3 < waited < 5
+    assert (foreign["data"], foreign["not_found"]) == ([], ids)
+    send(admin, patient_id)
+    waiting = admin.get("/api/jobs?status=queued").json["data"][0]["id"]
+    ended = admin.post("/api/jobs/status?wait=20", json={"ids": [waiting, *ids]}).json["data"]
+    assert [job["status"] for job in ended] == ["queued", *["succeeded"] * 3]
+    assert time.monotonic() - began < 8, "nobody waits for others' jobs, nor beside one that has ended"
 
 
 @pytest.mark.parametrize(
