@@ -51,7 +51,7 @@ def public_where_allowed(view: Callable[P, R]) -> Callable[P, R]:
 
 
 def for_staff(view: Callable[P, R]) -> Callable[P, R]:
-    """Mark a view for admins and readers: it shows and changes nothing."""
+    """Mark a view for admins and readers: it shows and changes nothing, or adds a review."""
     view.roles = STAFF  # type: ignore[attr-defined]
     return view
 

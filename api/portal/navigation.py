@@ -23,7 +23,7 @@ LINKS = (
     Link("patient_pages.list_reports", mark("My reports"), PATIENTS),
     # For the staff: dashboard, worklist, patients, upload, scans, batches, reports, jobs, audit trail, system.
     Link("dashboard_pages.dashboard", mark("Dashboard"), STAFF),
-    Link("review_pages.show_worklist", mark("Worklist"), STAFF),
+    Link("review_pages.show_worklist", mark("Worklist"), STAFF, frozenset({"review_pages.send_review"})),
     Link(
         "staff_patient_pages.list_patients",
         mark("Patients"),

@@ -143,7 +143,7 @@ def admin(services: Services) -> FlaskClient:
 
 @pytest.fixture
 def reader(services: Services) -> FlaskClient:
-    """A client of somebody of the staff who may change nothing."""
+    """A client of somebody of the staff who may change nothing but add reviews."""
     with services.sessions.begin() as session:
         accounts.add_admin(session, "reader", None, ADMIN_PASSWORD, AdminRole.READER)
     return bearer(services, "/api/admin/login", "reader", ADMIN_PASSWORD)

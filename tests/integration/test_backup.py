@@ -39,7 +39,9 @@ from shared.models import (
     Mail,
     MailTemplate,
     Patient,
+    ReaderVerdict,
     Scan,
+    ScanReview,
     Worker,
 )
 from shared.retention.removal import remove_scans
@@ -105,6 +107,7 @@ def _nasty_rows(session: Session) -> None:
             IdempotencyKey(caller="admin:1", key=NASTY, fingerprint="f" * 64, answer=HUGE),
             Batch(origin=BatchOrigin.REQUEST, name=NASTY, cancelled_at=MOMENT),
             DoomedObject(role="images", key="original/gone.png"),
+            ScanReview(scan_id=1, admin_id=1, verdict=ReaderVerdict.UNUSABLE, comment=NASTY, at=MOMENT),
         ]
     )
     session.flush()
