@@ -44,6 +44,8 @@ SENTENCES = (
     mark("This scan was analysed again meanwhile. Look at the new result first."),
     mark("Say in a comment why the program's result is not right."),
     mark("The comment has more than 1000 characters."),
+    mark("No scans found for report"),
+    mark("The picture does not look like a brain MRI slice."),  # the input gate's, in the row of the scan
 )
 
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import g
+from flask import Response, g
 
 _RULES = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -22,6 +22,21 @@ def picture(link: str | None) -> str | None:
     return link
 
 
+def own_frame() -> None:
+    """Let this page hold a document of ours in a frame."""
+    g.has_frame = True
+
+
+def let_us_frame(response: Response) -> None:
+    """Let pages of ours hold this document in a frame.
+
+    Nothing else is forbidden to it: browsers show a PDF by pages of their own, which a policy would break.
+    """
+    response.headers["Content-Security-Policy"] = "frame-ancestors 'self'"
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+
+
 def of_this_page() -> str:
     """The Content-Security-Policy header."""
-    return " ".join((_RULES, *sorted(g.get("picture_origins", ()))))
+    pictures = " ".join((_RULES, *sorted(g.get("picture_origins", ()))))
+    return f"{pictures}; frame-src 'self'" if g.get("has_frame") else pictures
