@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from sqlalchemy import Integer, Select, and_, cast, func, select
 from sqlalchemy.orm import Session
@@ -50,7 +49,7 @@ def last_day(session: Session) -> LastDay:
     return LastDay(day.hours, failures)
 
 
-def _ended(session: Session) -> Select[Any]:
+def _ended(session: Session) -> Select[int, JobKind, JobStatus, str | None, str | None, int]:
     """How many jobs ended, by hours ago, kind, status and what came out of their scans.
 
     Scans are numbered as they come, so that those of a day lie close together: with their bounds Postgres
