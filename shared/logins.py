@@ -47,7 +47,7 @@ log = get_logger(__name__)
 
 class Role(StrEnum):
     ADMIN = "admin"
-    READER = "reader"  # staff that sees everything and changes nothing
+    READER = "reader"  # staff that sees everything and changes nothing but adds reviews
     PATIENT = "patient"
 
 
