@@ -12,7 +12,7 @@ from worker.inference import Predictor
 from worker.inference.manifest import sha256_of
 from worker.inference.network import CLASSES
 from worker.inference.weights import save_weights
-from worker.training import metrics
+from worker.training import gate, metrics
 from worker.training.__main__ import main
 from worker.training.augmentation import augment, plain
 from worker.training.blending import feather, paste
@@ -213,6 +213,14 @@ def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
         load_checkpoint(new_state(CONFIG, "cpu"), other, tmp_path / LAST)
 
 
+@pytest.fixture
+def few_other_pictures(monkeypatch):
+    """The gate is fitted against a few of each kind: how well it does then is another test's question."""
+    monkeypatch.setattr(gate, "_DRAWN", 3)
+    monkeypatch.setattr(gate, "_CROPS", 2)
+
+
+@pytest.mark.usefixtures("few_other_pictures")
 def test_the_command_trains_exports_and_resumes(data, tmp_path, capsys):
     command = [str(data / "pictures"), "--masks", str(data / "masks"), "--out", str(tmp_path / "run")]
     command += ["--export", str(tmp_path / "model"), "--size", "32", "--canvas", "40", "--steps", "1"]
@@ -227,6 +235,7 @@ def test_the_command_trains_exports_and_resumes(data, tmp_path, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_other_pictures")
 def test_a_second_run_starts_from_the_first_ones_weights_and_says_so(data, tmp_path):
     first = new_state(CONFIG, "cpu")
     save_checkpoint(first, CONFIG, tmp_path / "first.pt")
