@@ -138,9 +138,7 @@ async function stopAll() {
 /** Everything has ended: say so once, lead on, and let the page be left. */
 function endIfDone() {
   if (runs.some((run) => !run.isOver) || followed.size > 0) return;
-  const good = numberOf(ANALYSED);
-  const bad = numberOf("failed", "lost", "refused", "cancelled", "stopped");
-  tell(word("finished", { good: count(good), bad: count(bad) }));
+  tell(finishedText());
   showBatches();
   const report = document.getElementById("report");
   if (report) {

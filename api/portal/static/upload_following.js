@@ -21,7 +21,7 @@ async function follow() {
     } catch {
       pause = LONGEST_MS;
     }
-    await sleep(pause);
+    if (followed.size > 0) await sleep(pause);
   }
   isFollowing = false;
   endIfDone();

@@ -16,13 +16,20 @@ function showProgress() {
   const isBusy = runs.some((run) => !run.isOver) || followed.size > 0;
   setBar("sent", bytes, sent, word("sent", { done: count(sendable.length - unsent), all: count(sendable.length), bytes: fileSize(bytes) }));
   setBar("analysed", taken, ended, word("analysed", { done: count(ended), all: count(taken) }));
-  document.getElementById("left").textContent = isBusy ? leftText(bytes - sent, bytes, unsent + taken - ended, ended) : "";
-  showButton("send", numberOf("ready") > 0 || items.size === 0);
+  document.getElementById("left").textContent = isBusy
+    ? leftText(bytes - sent, bytes, unsent + taken - ended, ended)
+    : began === null ? "" : finishedText();
+  showButton("send", numberOf("ready") > 0 && numberOf("checking") === 0);
   showButton("stop", isBusy);
   showButton("resend", numberOf("lost") > 0 && !isBusy);
   showButton("retry", numberOf("failed") > 0);
   document.getElementById("done").hidden = isBusy || taken === 0;
   for (const place of document.querySelectorAll("[data-progress]")) place.hidden = began === null;
+}
+
+function finishedText() {
+  const bad = numberOf("failed", "lost", "refused", "cancelled", "stopped");
+  return word("finished", { good: count(numberOf(ANALYSED)), bad: count(bad) });
 }
 
 function showButton(id, isShown) {
