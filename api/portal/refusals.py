@@ -22,28 +22,32 @@ SENTENCES = (
     mark("The manifest does not name this file."),
     mark("The file is damaged or encrypted inside the ZIP."),
     mark("The file is too large once unpacked."),
-    mark("archive: this is not a ZIP file."),
-    mark("archive: at most %(number)s entries in one ZIP. Send the rest in another."),
-    mark("archive: at most %(number)s files in one ZIP. Send the rest in another."),
-    mark("archive: its files are too large once unpacked."),
-    mark("archive: it needs a manifest.csv with the columns filename,patient_id."),
-    mark("manifest: it is too long."),
-    mark("manifest: it is not a CSV file in UTF-8."),
-    mark("manifest: the columns filename,patient_id are needed."),
-    mark("manifest: line %(line)s names no file, or one that was named before."),
-    mark("manifest: line %(line)s is damaged."),
-    mark("manifest: it names no file."),
-    mark("files: at most %(number)s files in one request. Send the rest in another."),
+    mark("This is not a ZIP file."),
+    mark("At most %(number)s entries in one ZIP. Send the rest in another."),
+    mark("At most %(number)s files in one ZIP. Send the rest in another."),
+    mark("Its files are too large once unpacked."),
+    mark("It needs a manifest.csv with the columns filename,patient_id."),
+    mark("It is too long."),
+    mark("It is not a CSV file in UTF-8."),
+    mark("The columns filename,patient_id are needed."),
+    mark("Line %(line)s names no file, or one that was named before."),
+    mark("Line %(line)s is damaged."),
+    mark("It names no file."),
+    mark("At most %(number)s files in one request. Send the rest in another."),
     mark("Too much work waits already. Nothing was kept; send it again in a minute."),
     mark("This batch was cancelled. Start a new one for further scans."),
     mark("The image store does not take uploads right now. Try again in a minute."),
 )
+_FIELD = re.compile(r"^(archive|manifest|files): (?=.)")  # the API names the field first
 _BLANK = re.compile(r"%\\?\((\w+)\\?\)s")
 _PATTERNS = tuple((re.compile(_BLANK.sub(r"(?P<\1>.+)", re.escape(text))), text) for text in SENTENCES)
 
 
 def translated(sentence: str) -> str:
-    """The sentence in the reader's language, where it is a known one."""
+    """The sentence in the reader's language, where it is a known one; without the field's name before it."""
+    if (field := _FIELD.match(sentence)) is not None:
+        rest = sentence[field.end() :]
+        sentence = rest[0].upper() + rest[1:]
     for pattern, text in _PATTERNS:
         if (found := pattern.fullmatch(sentence)) is not None:
             return str(gettext(text)) % found.groupdict()

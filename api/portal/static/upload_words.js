@@ -23,7 +23,8 @@ function sentencePattern(text) {
 }
 
 /** Why the API refused a file, in the page's language where that is known. */
-function refusal(sentence) {
+function refusal(answer) {
+  const sentence = answer.replace(/^(?:archive|manifest|files): (.)/, (_, first) => first.toUpperCase());
   for (const [pattern, text] of refusals) {
     const found = pattern.exec(sentence);
     if (found) return text.replace(/%\((\w+)\)s/g, (_, name) => found.groups[name]);
