@@ -74,7 +74,6 @@ class Timeline:
 
 def timeline_of(history: History) -> Timeline:
     job = history.job
-    before = (None, *history.events[:-1])
     return Timeline(
         job_id=str(job.id),
         status=str(job.status),
@@ -83,7 +82,7 @@ def timeline_of(history: History) -> Timeline:
         worker=job.lease_owner,
         error_code=job.error_code,
         error_message=job.error_message,
-        steps=tuple(_step(event, last) for event, last in zip(history.events, before, strict=True)),
+        steps=tuple(map(_step, history.events, (None, *history.events))),
     )
 
 

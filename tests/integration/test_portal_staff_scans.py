@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from shared import jobs
 from shared.attempts import Failure
-from shared.models import AuditEvent, Job, JobKind, JobStatus, Report, Scan
+from shared.models import AuditEvent, Job, JobEvent, JobKind, JobStatus, Report, Scan
 from shared.results import NEEDS_REVIEW
 from shared.services import Services
 from tests.fakes import MadeUpModel, RecordingQueue
@@ -205,6 +205,9 @@ def test_the_course_tells_every_attempt_and_its_cause(
     ]
     assert page.count("SERVICE_UNAVAILABLE") == 1
     assert "The worker stopped in the middle of the work." in page
+    with services.sessions.begin() as session:
+        session.execute(delete(JobEvent))
+    assert admin.get(f"{SCANS}/1").status_code == 200
 
 
 def test_admins_cancel_and_repeat_and_readers_only_look(
