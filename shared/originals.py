@@ -60,7 +60,7 @@ def _read(services: Services, key: str, is_staged: bool) -> bytes:
 
 
 def original_link(services: Services, scan: Scan, side: int | None = None) -> str:
-    """A link to the original, wherever it is now. With `side`: to a small version, where its store has one."""
+    """A link to the original, wherever it is now; with `side` to a small version, where its store has one."""
     key = scan.original_path
     if key.startswith(ADDRESSES):
         return key

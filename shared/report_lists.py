@@ -37,7 +37,7 @@ def find(session: Session, report_id: str) -> Report:
     return report
 
 
-def _with_jobs() -> Select[tuple[Report, Job]]:
+def _with_jobs() -> Select[Report, Job]:
     return (
         select(Report, Job)
         .join(Job, Job.report_id == Report.id)
@@ -47,7 +47,7 @@ def _with_jobs() -> Select[tuple[Report, Job]]:
     )
 
 
-def _rows(session: Session, query: Select[tuple[Report, Job]], limit: int) -> list[tuple[Report, Job]]:
+def _rows(session: Session, query: Select[Report, Job], limit: int) -> list[tuple[Report, Job]]:
     return [
         (report, job) for report, job in session.execute(query.order_by(Job.position.desc()).limit(limit))
     ]

@@ -22,7 +22,7 @@ _PART = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 @dataclass(frozen=True, slots=True)
 class LinkTarget:
-    """What a valid link leads to. With `side` only a small version is meant, in a square of so many pixels."""
+    """What a valid link leads to. With `side` a small version is meant, in a square of so many pixels."""
 
     path: Path
     filename: str | None = None
