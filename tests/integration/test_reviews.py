@@ -98,6 +98,24 @@ def test_where_the_model_gave_no_prediction_there_is_nothing_to_agree_with(
     assert (kept["agrees"], kept["prediction"], kept["review"]) == (None, None, "needs_review")
 
 
+def test_a_comment_is_in_no_log_no_error_and_no_audit_trail(
+    services: Services, reader: FlaskClient, scan: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for comment, status in (
+        ("a private remark", 201),
+        ("a private remark\0", 400),
+        ("a private remark" * 99, 400),
+    ):
+        answer = send(reader, scan, "No Tumor", comment)
+        assert answer.status_code == status
+        assert status == 201 or "private" not in answer.text
+    printed = capsys.readouterr()
+    assert "/review" in printed.out + printed.err, "requests are logged"
+    assert "private" not in printed.out + printed.err
+    with services.sessions() as session:
+        assert "private" not in str([act.details for act in session.scalars(select(AuditEvent))])
+
+
 def test_the_same_verdict_sent_twice_is_kept_once(reader: FlaskClient, scan: int) -> None:
     first, again = send(reader, scan, "Tumor"), send(reader, scan, "Tumor")
     assert again.json == first.json
