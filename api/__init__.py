@@ -55,6 +55,7 @@ def create_app(services: Services) -> Flask:
         services=services,
         rate_limit=RateLimit(settings),
         upload_threads=ThreadPoolExecutor(settings.chosen_upload_threads, "upload"),
+        bulk_checks=Semaphore(settings.bulk_checks),
         pace=Pace(),
         waiting_slots=Semaphore(settings.max_waiting_requests),
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from api import metrics
 from api.wiring import services, wiring
@@ -48,13 +49,16 @@ class Checked:
 
 
 Outcome = StoredOriginal | Refused
+CheckedImage = tuple[str, str, int, int]  # content type, extension, width and height as displayed
+Turn = AbstractContextManager[Any]
 
 
 def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
     """Check and store every file, in order. One that is bad, or not stored, spoils no other."""
     built = services()
+    turn = _turn_for(len(uploads))
     with _threads_for(len(uploads)) as threads:
-        outcomes = list(threads.map(lambda upload: _take(built, upload), uploads))
+        outcomes = list(threads.map(lambda upload: _take(built, turn, upload), uploads))
     refusals = [outcome.code for outcome in outcomes if isinstance(outcome, Refused)]
     metrics.files_taken(len(outcomes) - len(refusals), refusals)
     return outcomes
@@ -63,8 +67,9 @@ def take_uploads(uploads: Sequence[Upload | Refused]) -> list[Outcome]:
 def check_uploads(uploads: Sequence[Upload | Refused]) -> list[Checked | Refused]:
     """Check every file, in order, and keep none."""
     limits = services().settings.image_limits
+    turn = _turn_for(len(uploads))
     with _threads_for(len(uploads)) as threads:
-        return list(threads.map(lambda upload: _check(limits, upload), uploads))
+        return list(threads.map(lambda upload: _check(limits, turn, upload), uploads))
 
 
 def _threads_for(files: int) -> AbstractContextManager[Executor]:
@@ -77,6 +82,11 @@ def _threads_for(files: int) -> AbstractContextManager[Executor]:
     return nullcontext(wiring().upload_threads)
 
 
+def _turn_for(files: int) -> Turn:
+    """What is held while a picture is checked: many threads may wait for a store, few may use the cores."""
+    return nullcontext() if files <= INTERACTIVE_LIMIT else wiring().bulk_checks
+
+
 def discard(originals: Sequence[StoredOriginal]) -> None:
     """Remove stored originals that no row will name. What fails is left to reconciliation."""
     built = services()
@@ -86,29 +96,35 @@ def discard(originals: Sequence[StoredOriginal]) -> None:
             store.delete(original.key)
 
 
-def _take(built: Services, upload: Upload | Refused) -> Outcome:
+def _take(built: Services, turn: Turn, upload: Upload | Refused) -> Outcome:
     if isinstance(upload, Refused):
         return upload
     filename = clean_filename(upload.filename)
     try:
-        return _store(built, filename, upload.patient_id, upload.read())
+        with turn:
+            data = upload.read()
+            checked = check_image(data, built.settings.image_limits)
+        return _store(built, filename, upload.patient_id, data, checked)
     except BrainScanError as error:
         return Refused(filename, str(error), error.code)
 
 
-def _check(limits: ImageLimits, upload: Upload | Refused) -> Checked | Refused:
+def _check(limits: ImageLimits, turn: Turn, upload: Upload | Refused) -> Checked | Refused:
     if isinstance(upload, Refused):
         return upload
     filename = clean_filename(upload.filename)
     try:
-        check_image(upload.read(), limits)
+        with turn:
+            check_image(upload.read(), limits)
     except FileUploadError as error:
         return Refused(filename, str(error), error.code)
     return Checked(filename, upload.patient_id)
 
 
-def _store(built: Services, filename: str, patient_id: int, data: bytes) -> StoredOriginal:
-    content_type, extension, width, height = check_image(data, built.settings.image_limits)
+def _store(
+    built: Services, filename: str, patient_id: int, data: bytes, checked: CheckedImage
+) -> StoredOriginal:
+    content_type, extension, width, height = checked
     scan_id = new_scan_id()
     key = f"original/{scan_id}.{extension}"
     (built.staging or built.images).put(key, data, content_type)
@@ -126,7 +142,7 @@ def _store(built: Services, filename: str, patient_id: int, data: bytes) -> Stor
     )
 
 
-def check_image(data: bytes, limits: ImageLimits) -> tuple[str, str, int, int]:
+def check_image(data: bytes, limits: ImageLimits) -> CheckedImage:
     """Content type, extension, width and height (as displayed) of a picture that decodes whole.
 
     Raises `FileUploadError` saying what is wrong with it.

@@ -19,7 +19,8 @@ class Wiring:
 
     services: Services
     rate_limit: RateLimit
-    upload_threads: Executor
+    upload_threads: Executor  # of bulk uploads
+    bulk_checks: Semaphore  # one for each picture of theirs that may be checked at the same time
     pace: Pace
     waiting_slots: Semaphore  # one for each request that may be held at the same time
 

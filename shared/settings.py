@@ -5,6 +5,7 @@ environment, then from `config.env` in the working directory. A missing or wrong
 name, all of them at once (`load_settings`).
 """
 
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,7 +34,7 @@ class SettingsError(Exception):
 
 
 LOCAL_THREADS = 2
-REMOTE_UPLOAD_THREADS = 16  # a request of the batch client, nearly; checks of pictures share the cores
+REMOTE_UPLOAD_THREADS = 32  # more than a request of the batch client has files: it waits for its store once
 REMOTE_IO_THREADS = 32  # two pictures for each scan of a batch
 SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them
 
@@ -89,6 +90,13 @@ class Settings(
         """Threads that wait for a network cost little; more of them at a disk only take turns."""
         default = REMOTE_UPLOAD_THREADS if self.takes_uploads_over_network else LOCAL_THREADS
         return self.upload_threads or default
+
+    @property
+    def bulk_checks(self) -> int:
+        """Pictures of bulk uploads that are checked at once: of the cores, polls need some too."""
+        if not self.takes_uploads_over_network:
+            return self.chosen_upload_threads
+        return min(self.chosen_upload_threads, max(LOCAL_THREADS, (os.cpu_count() or 1) // 2))
 
     @property
     def chosen_io_threads(self) -> int:

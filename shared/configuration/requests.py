@@ -29,7 +29,7 @@ class RequestSettings(BaseModel):
         None,
         ge=1,
         le=64,
-        description="threads of each API process for bulk uploads; empty: 2, or 16 to a store over a network",
+        description="threads of each API process for bulk uploads; empty: 2, or 32 to a store over a network",
     )
     max_image_pixels: int = Field(40_000_000, ge=1, description="most pixels of one image")
     max_image_side: int = Field(16_384, ge=1, description="most pixels on one side of an image")

@@ -1,16 +1,21 @@
 """Uploads: what is answered at once, what after waiting, and who may send whose scans."""
 
+import os
+import threading
 import time
 
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 from sqlalchemy import select
 
+from api import uploads
+from shared.images import ImageLimits
 from shared.models import Job, JobKind, Scan
 from shared.services import Services
 from tests.fakes import FailingStore, MadeUpModel, RecordingQueue, picture
 from tests.integration.conftest import client_of
-from tests.integration.sending import as_, new_patient, rows_of, send, send_one, stored
+from tests.integration.sending import as_, new_patient, pictures, rows_of, send, send_one, stored
 from worker.pipeline import ScanPipeline
 from worker.rendering import ReportRenderer
 
@@ -292,3 +297,31 @@ def test_a_store_that_misses_one_file_takes_the_others(
     assert sorted(result["success"] for result in answer.json["results"]) == [False, True]
     (lost,) = (result for result in answer.json["results"] if not result["success"])
     assert lost["code"] == "SERVICE_UNAVAILABLE", "it is not the file's fault: send it again"
+
+
+def test_a_bulk_upload_waits_for_a_far_store_with_many_threads_and_checks_with_few(
+    admin: FlaskClient, patient_id: int, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    far = as_(admin, services, image_store="s3", aws_s3_bucket="far")
+    together, put, read_grey = threading.Barrier(10), services.images.put, uploads.read_grey
+    under_check: set[int] = set()
+    most: list[int] = []
+
+    def put_together(key: str, data: bytes, content_type: str) -> None:
+        together.wait(20)  # breaks unless ten wait for the store at the same time
+        put(key, data, content_type)
+
+    def read_counted(data: bytes, limits: ImageLimits) -> Image.Image:
+        under_check.add(threading.get_ident())
+        most.append(len(under_check))
+        try:
+            return read_grey(data, limits)
+        finally:
+            under_check.remove(threading.get_ident())
+
+    monkeypatch.setattr(services.images, "put", put_together)
+    monkeypatch.setattr(uploads, "read_grey", read_counted)
+    assert len(send(far, patient_id, *pictures(10)).json["job_ids"]) == 10
+    assert max(most) <= 2
+    assert len(most) == 10
