@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
+# Of the page itself, and of the browser: its PDF viewer is a page of its own.
+NO_HOST = ("data", "blob", "about", "chrome", "chrome-extension")
 POLICY_REPORTER = """
 addEventListener('securitypolicyviolation', (event) =>
   console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));
@@ -32,7 +34,7 @@ class Watch:
 
     def _asked(self, request: "Request") -> None:
         address = urlsplit(request.url)
-        if address.scheme not in ("data", "blob", "about"):
+        if address.scheme not in NO_HOST:
             self.origins.add(f"{address.scheme}://{address.netloc}")
 
     def _answered(self, response: "Response") -> None:
