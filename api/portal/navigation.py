@@ -21,7 +21,7 @@ ADMINS = frozenset({Role.ADMIN})
 LINKS = (
     Link("patient_pages.list_scans", mark("My scans"), PATIENTS, frozenset({"patient_pages.show_scan"})),
     Link("patient_pages.list_reports", mark("My reports"), PATIENTS),
-    # For the staff: dashboard, worklist, patients, upload, scans, batches, reports, jobs, audit trail, system.
+    # The staff's: dashboard, worklist, patients, upload, scans, batches, reports, jobs, audit trail, system.
     Link("dashboard_pages.dashboard", mark("Dashboard"), STAFF),
     Link("review_pages.show_worklist", mark("Worklist"), STAFF, frozenset({"review_pages.send_review"})),
     Link(
