@@ -75,7 +75,6 @@ def dashboard() -> Response:
         work=_work(known),
         is_empty=not (known.stats["total_patients"] or known.stats["total_scans"]),
         every=None if request.args.get("live") == "off" else EVERY_SECONDS,
-        place=places.place,
     )
 
 

@@ -2,9 +2,8 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
-from flask import current_app, url_for
+from flask import url_for
 
 from shared.models import Job
 
@@ -25,7 +24,7 @@ def page_of(subject: str) -> str | None:
         return None
     endpoint, name, read = SHOWN_BY[kind]
     try:
-        return place(endpoint, **{name: read(number)})
+        return url_for(endpoint, **{name: read(number)})
     except ValueError:
         return None
 
@@ -37,8 +36,3 @@ def subject_of(job: Job) -> str | None:
     if job.report is not None:
         return f"report:{job.report.report_id}"
     return f"patient:{job.mail.patient_id}" if job.mail is not None else None
-
-
-def place(endpoint: str, **values: Any) -> str | None:
-    """The address of a page, if this application has it."""
-    return url_for(endpoint, **values) if endpoint in current_app.view_functions else None
