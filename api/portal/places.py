@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 from flask import url_for
 
 from shared.models import Job
 
 # The page of each kind of subject, and how its address names the record.
-SHOWN_BY: dict[str, tuple[str, str, Callable[[str], object]]] = {
+SHOWN_BY: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "patient": ("staff_patient_pages.show_patient", "patient_id", int),
     "scan": ("staff_scan_pages.show_scan", "scan_id", int),
     "report": ("staff_report_pages.show_report", "report_id", str),
