@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer, joinedload
 
 from shared import job_events
 from shared.errors import NotFoundError
-from shared.models import UNFINISHED, Batch, BatchOrigin, Job, JobKind, JobStatus, Lane, Patient, Scan
+from shared.models import UNFINISHED, Batch, BatchOrigin, Job, JobKind, JobStatus, Lane, Scan
 
 IS_RELEASED = Scan.reader_verdict.is_not(None)  # the release gate: a reader has judged what patients see
 INTERACTIVE_LIMIT = 8  # an upload of more files than this is bulk work
