@@ -1,7 +1,8 @@
 """Finding scans among all of them. Functions take a session and change nothing.
 
 Lists are newest first by the time of the upload, which a range of dates and every page of the list can enter
-through an index, however many scans there are.
+through an index, however many scans there are. Those of unfinished, failed and cancelled analyses go by the
+jobs' age, which is the same order: each is a small index of jobs, wherever among millions of scans they are.
 """
 
 from collections.abc import Collection
@@ -9,15 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select, tuple_
+from sqlalchemy.orm import Session, aliased, defer, joinedload
 
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Patient, Scan
 from shared.results import NEEDS_REVIEW, NO_TUMOR, REJECTED, TUMOR
 from shared.scans import with_jobs
 
-_EARLIER = aliased(Scan)  # made once: an alias costs more than the query that it is for
-_JOBS = aliased(Job)
+_OTHER = aliased(Scan)  # made once: an alias costs more than the query that it is for
+_OTHER_JOB = aliased(Job)
+_IS_DONE = Job.status == JobStatus.SUCCEEDED  # else the result is an earlier one
 
 
 class Found(StrEnum):
@@ -57,10 +59,10 @@ _STATUSES = {
     Found.UNFINISHED: UNFINISHED,
 }
 _RESULTS = {
-    Found.TUMOR: and_(Scan.prediction == TUMOR, Scan.review.is_(None)),
-    Found.NO_TUMOR: and_(Scan.prediction == NO_TUMOR, Scan.review.is_(None)),
-    Found.NEEDS_REVIEW: and_(Scan.prediction.is_(None), Scan.review == NEEDS_REVIEW),
-    Found.REJECTED: and_(Scan.prediction.is_(None), Scan.review == REJECTED),
+    Found.TUMOR: and_(Scan.prediction == TUMOR, Scan.review.is_(None), _IS_DONE),
+    Found.NO_TUMOR: and_(Scan.prediction == NO_TUMOR, Scan.review.is_(None), _IS_DONE),
+    Found.NEEDS_REVIEW: and_(Scan.prediction.is_(None), Scan.review == NEEDS_REVIEW, _IS_DONE),
+    Found.REJECTED: and_(Scan.prediction.is_(None), Scan.review == REJECTED, _IS_DONE),
 }
 _READINGS = {
     Reading.WAITING: and_(Scan.analysed_at.is_not(None), Scan.reader_verdict.is_(None)),
@@ -74,12 +76,10 @@ def find(session: Session, wanted: Wanted, limit: int, before: int | None = None
 
     Their evidence maps, most of a row, stay in the database.
     """
-    query = with_jobs(with_maps=False).where(*_conditions(wanted))
-    if before is not None:
-        start = select(_EARLIER.created_at, _EARLIER.id).where(_EARLIER.id == before).scalar_subquery()
-        query = query.where(tuple_(Scan.created_at, Scan.id) < start)
-    ordered = query.order_by(Scan.created_at.desc(), Scan.id.desc()).limit(limit)
-    return [(scan, job) for scan, job in session.execute(ordered)]
+    statuses = None if wanted.found is None else _STATUSES.get(wanted.found)
+    query = _by_upload(before) if statuses is None else _by_job(statuses, before)
+    rows = session.execute(query.where(*_conditions(wanted)).limit(limit))
+    return [(scan, job) for scan, job in rows]
 
 
 def id_of(session: Session, display_id: str) -> int | None:
@@ -103,21 +103,36 @@ def beside(session: Session, scan: Scan) -> tuple[int | None, int | None]:
     return older, newer
 
 
+def _by_upload(before: int | None) -> Select[Scan, Job]:
+    query = with_jobs(with_maps=False).order_by(Scan.created_at.desc(), Scan.id.desc())
+    if before is None:
+        return query
+    start = select(_OTHER.created_at, _OTHER.id).where(_OTHER.id == before).scalar_subquery()
+    return query.where(tuple_(Scan.created_at, Scan.id) < start)
+
+
+def _by_job(statuses: Collection[JobStatus], before: int | None) -> Select[Scan, Job]:
+    """Begins at the jobs: looking for the latest one of each scan first would look at every scan."""
+    is_later = and_(_OTHER_JOB.scan_id == Job.scan_id, _OTHER_JOB.position > Job.position)
+    query = (
+        select(Scan, Job)
+        .join(Job, Job.scan_id == Scan.id)
+        .options(joinedload(Scan.patient), defer(Scan.explanation))
+        .where(Job.kind == JobKind.SCAN, Job.status.in_(statuses), ~exists().where(is_later))
+        .order_by(Job.position.desc())
+    )
+    if before is None:
+        return query
+    start = select(func.max(_OTHER_JOB.position)).where(_OTHER_JOB.scan_id == before).scalar_subquery()
+    return query.where(Job.position < start)
+
+
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     chosen = [
+        None if wanted.found is None else _RESULTS.get(wanted.found),
         None if wanted.since is None else Scan.created_at >= wanted.since,
         None if wanted.until is None else Scan.created_at < wanted.until,
         None if wanted.patient_id is None else Scan.patient_id == wanted.patient_id,
         None if wanted.reading is None else _READINGS[wanted.reading],
     ]
-    return [*_found(wanted.found), *(condition for condition in chosen if condition is not None)]
-
-
-def _found(found: Found | None) -> list[ColumnElement[bool]]:
-    if found is None:
-        return []
-    if found in _RESULTS:
-        return [_RESULTS[found], Job.status == JobStatus.SUCCEEDED]
-    of_jobs = select(_JOBS.scan_id).where(_JOBS.kind == JobKind.SCAN, _JOBS.status.in_(_STATUSES[found]))
-    # The first lets Postgres begin at the few jobs, the second says it of the scan's latest one.
-    return [Scan.id.in_(of_jobs), Job.status.in_(_STATUSES[found])]
+    return [condition for condition in chosen if condition is not None]

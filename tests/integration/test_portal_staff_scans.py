@@ -1,5 +1,6 @@
 """Scans and reports for the staff: finding, judging the evidence, acting on jobs, and PDFs in the page."""
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -275,6 +276,23 @@ def test_a_report_of_chosen_scans_is_made_once_and_shown_in_the_page(
         acts = session.scalars(select(AuditEvent.action).where(AuditEvent.action.like("report.%"))).all()
     assert acts.count("report.requested") == 1
     assert acts.count("report.downloaded") == 2
+
+
+@pytest.mark.usefixtures("all_outcomes")
+def test_every_page_is_whole_in_every_state(admin: FlaskClient, patient_id: int) -> None:
+    report = ask_for_report(admin, *scan_ids(admin, patient_id))
+    pages = [admin.get(f"{SCANS}/{number}") for number in range(1, 8)]
+    pages += [admin.get(address) for address in (SCANS, f"{SCANS}?number=S0", REPORTS, report)]
+    for page in (*pages, admin.post(REPORTS)):
+        outline = Outline(page.text)
+        assert len(outline.all("h1")) == 1
+        ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+        assert len(ids) == len(set(ids))
+        levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch("h[1-6]", tag)]
+        assert all(later <= level + 1 for level, later in itertools.pairwise(levels))
+        for tag, attributes in outline.tags:
+            assert not [name for name in attributes if name.startswith("on") or name == "style"], tag
+        assert all("alt" in image for image in outline.all("img"))
 
 
 def test_a_report_that_cannot_be_is_refused_with_the_way_on(
