@@ -60,13 +60,17 @@ def running(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Runn
     ARTIFACTS.mkdir(parents=True)
     with Site(FRONTEND_PORT if is_free(FRONTEND_PORT) else 0) as site:
         inherited = StackSettings.from_environment().environment
-        wanted = {"CORS_ORIGINS": site.origin, "UPLOAD_WAIT_SECONDS": str(WAIT_SECONDS)}
+        wanted = {
+            "CORS_ORIGINS": site.origin,
+            "UPLOAD_WAIT_SECONDS": str(WAIT_SECONDS),
+            "LEASE_SECONDS": "5",  # after which the work of a worker that a test kills is done by another
+        }
         settings = StackSettings(None, None, None, {**inherited, **wanted})
         with temporary_stack(settings, ARTIFACTS, lambda _: None) as stack:
             access = stack.up()
             api = access.url.replace(LOOPBACK, API_HOST)
             site.api_url = f"{api}/api"
-            yield Running(api, site.origin, access)
+            yield Running(api, site.origin, access, stack)
             if request.session.testsfailed:
                 shutil.copytree(stack.state.logs, ARTIFACTS / "logs", dirs_exist_ok=True)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stack.access import Access
+from stack.lifecycle import Stack
 from stack.settings import CHECKOUT
 
 ARTIFACTS = CHECKOUT / ".artifacts" / "browser"
@@ -16,3 +17,4 @@ class Running:
     api: str
     frontend: str
     access: Access
+    stack: Stack
