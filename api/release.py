@@ -8,8 +8,10 @@ from api.presenters import Json
 from api.wiring import services
 from shared import reports, scans
 from shared.logins import Caller
-from shared.models import Job
+from shared.models import Job, JobKind
 from shared.settings import Settings
+
+NO_REPORT = {"code": "NOT_RELEASED", "message": "There is no report before a reader has judged the scans."}
 
 
 def is_gated(settings: Settings, who: Caller | None) -> bool:
@@ -37,5 +39,6 @@ def held_back(jobs: Sequence[Job]) -> set[uuid.UUID]:
 
 
 def without_result(body: Json) -> Json:
-    """A job's JSON object that tells that it has ended, and no more."""
-    return {**body, "result": None}
+    """A job's JSON object that tells that it has ended, and no more: a missing report tells of its scans."""
+    error = body["error"] if body["kind"] == JobKind.SCAN else body["error"] and NO_REPORT
+    return {**body, "result": None, "error": error}

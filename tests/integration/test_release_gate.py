@@ -135,6 +135,9 @@ def test_an_upload_that_waits_is_answered_without_the_result(
         assert (result["success"], result["status"], result["probability"]) == (True, "succeeded", None)
         assert (answer.json["report_generated"], answer.json["report_data"]) == (False, None)
         assert client.get(f"/api/jobs/{answer.json['job_ids'][0]}").json["data"]["result"] is None
+        if report := answer.json.get("report_job_id"):
+            error = client.get(f"/api/jobs/{report}").json["data"]["error"]
+            assert error is None if not rejects else error["code"] == "NOT_RELEASED"
     assert told(send_scan(admin, number)) != []
 
 
