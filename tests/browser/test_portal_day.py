@@ -1,4 +1,4 @@
-"""A day in a clinic: twenty slices from dropping them to the patient who reads the report, though a worker dies."""
+"""A clinic's day: twenty slices are dropped, a worker dies, and the patient reads the report."""
 
 import os
 import re
