@@ -76,6 +76,7 @@ def test_dropped_files_are_followed_to_their_results(upload_page: "tuple[Page, W
     assert_no_barriers(page)
     page.locator("#send").press("Enter")
     page.locator("#left", has_text="Done: 2 analysed, 0 not.").wait_for()
+    assert page.locator(":focus").inner_text() == "Files", "the button is gone, the place is kept"
     assert states(page) == ["No tumour found", "Tumour"]
     assert_no_barriers(page)
     shoot(page, "uploaded")

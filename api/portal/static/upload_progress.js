@@ -32,8 +32,12 @@ function finishedText() {
   return word("finished", { good: count(numberOf(ANALYSED)), bad: count(bad) });
 }
 
+/** Who has just pressed a button that goes away stays at the files. */
 function showButton(id, isShown) {
-  document.getElementById(id).hidden = !isShown;
+  const button = document.getElementById(id);
+  const hadFocus = document.activeElement === button;
+  button.hidden = !isShown;
+  if (hadFocus && !isShown) document.getElementById("uploads-title").focus();
 }
 
 function setBar(id, most, value, text) {
