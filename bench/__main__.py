@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import api_load, at_scale, latency, machine, model, pipeline, reports, steps, storage
+from bench import api_load, at_scale, latency, machine, model, pages, pipeline, reports, steps, storage
 from bench.figures import Figure, write
 from bench.plan import Plan
 from bench.running import Running, running
@@ -31,6 +31,7 @@ ON_ONE_STACK: dict[str, Callable[[Plan, Running], list[Figure]]] = {
     "latency": latency.measure,
     "pipeline": pipeline.measure,
     "report": reports.measure,
+    "pages": pages.measure,
     "api": api_load.measure,  # last: it leaves a queue behind
 }
 PARTS = (*ALONE, *ON_ONE_STACK)

@@ -25,6 +25,8 @@ class Plan:
     bulk_scans: int = 4_000
     stored_scans: int = 200
     report_scans: tuple[int, ...] = (1, 20, 200)
+    page_scans: int = 5_000
+    page_rounds: int = 20
 
     @classmethod
     def quick(cls, scans: tuple[Path, ...], logs: Path) -> Self:
@@ -46,6 +48,8 @@ class Plan:
             bulk_scans=40,
             stored_scans=8,
             report_scans=(1, 2),
+            page_scans=20,
+            page_rounds=1,
         )
 
     def files(self, number: int) -> list[Path]:
