@@ -4,15 +4,17 @@ A process of its own that does little else: what is to be sent is read as JSON f
 it is, of an answer only its head is looked at. Prints what came of it as JSON.
 """
 
-import asyncio
 import json
 import random
+import selectors
+import socket
 import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ import numpy as np
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 PATIENCE_S = 60
+READ_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +89,27 @@ def upload(url: str, authorization: str, patient_id: int, name: str, data: bytes
 
 @dataclass
 class _Load:
-    host: str
-    port: int
+    """Plain sockets and one selector: what this takes of the machine is taken from the server."""
+
+    place: tuple[str, int]
     requests: list[bytes]
     seconds: float
     milliseconds: list[float] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
-    end: float = 0.0
 
-    async def run(self, connections: int) -> dict[str, Any]:
+    def run(self, connections: int) -> dict[str, Any]:
         began = time.perf_counter()
-        self.end = began + self.seconds
-        await asyncio.gather(*(self._connection(number) for number in range(connections)))
+        end = began + self.seconds
+        with selectors.DefaultSelector() as selector:
+            open_ones = {_Connection(self, selector, number) for number in range(connections)}
+            while open_ones:
+                ready = selector.select(PATIENCE_S)
+                if not ready:
+                    self.answers["lost"] += len(open_ones)
+                    break
+                for key, _ in ready:
+                    if not key.data.goes_on(time.perf_counter() < end):
+                        open_ones.discard(key.data)
         seconds = time.perf_counter() - began
         times = self.milliseconds or [0.0]
         return {
@@ -108,30 +120,71 @@ class _Load:
             "answers": dict(self.answers),
         }
 
-    async def _connection(self, seed: int) -> None:
-        choose = random.Random(seed)  # noqa: S311 - which one is sent is no secret
-        while time.perf_counter() < self.end:
-            try:
-                reader, writer = await asyncio.open_connection(self.host, self.port)
-                await self._talk(reader, writer, choose)
-                writer.close()
-            except (OSError, asyncio.IncompleteReadError, TimeoutError):
-                self.answers["lost"] += 1
 
-    async def _talk(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, choose: random.Random
-    ) -> None:
-        """Until the time is up or the server ends the connection."""
-        while time.perf_counter() < self.end:
-            began = time.perf_counter()
-            writer.write(choose.choice(self.requests))
-            head = await asyncio.wait_for(reader.readuntil(HEAD_END), PATIENCE_S)
-            lowered = head.lower()
-            await reader.readexactly(_length(lowered))
-            self.milliseconds.append((time.perf_counter() - began) * 1000)
-            self.answers[head[9:12].decode()] += 1
-            if b"connection: close" in lowered:
-                return
+class _Connection:
+    """One request after the other; opened anew where the server has closed it."""
+
+    def __init__(self, load: _Load, selector: selectors.BaseSelector, seed: int) -> None:
+        self._load, self._selector = load, selector
+        self._random = random.Random(seed)  # noqa: S311 - which one is sent is no secret
+        self._open()
+
+    def goes_on(self, may_ask: bool) -> bool:
+        """Send or read what is there. False once there is an answer and no more is to be asked."""
+        try:
+            if self._unsent:
+                self._send()
+                return True
+            if not self._read():
+                return True
+            if may_ask and b"connection: close" not in self._head:
+                self._ask()
+                return True
+        except OSError:
+            self._load.answers["lost"] += 1
+        self._close()
+        if may_ask:
+            self._open()
+        return may_ask
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(self._load.place, PATIENCE_S)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.settimeout(0)
+        self._selector.register(self._socket, selectors.EVENT_READ, self)
+        self._ask()
+
+    def _close(self) -> None:
+        self._selector.unregister(self._socket)
+        self._socket.close()
+
+    def _ask(self) -> None:
+        self._began = time.perf_counter()
+        self._received = b""
+        self._unsent = self._random.choice(self._load.requests)
+        self._send()
+
+    def _send(self) -> None:
+        was_waiting = self._selector.get_key(self._socket).events == selectors.EVENT_WRITE
+        with suppress(BlockingIOError):
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        if bool(self._unsent) != was_waiting:
+            wanted = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
+            self._selector.modify(self._socket, wanted, self)
+
+    def _read(self) -> bool:
+        """Whether the answer is whole. Raises `ConnectionError` if there will be none."""
+        part = self._socket.recv(READ_AT_ONCE)
+        if not part:
+            raise ConnectionResetError
+        self._received += part
+        head, end, body = self._received.partition(HEAD_END)
+        self._head = head.lower()
+        if not end or len(body) < _length(self._head):
+            return False
+        self._load.milliseconds.append((time.perf_counter() - self._began) * 1000)
+        self._load.answers[head[9:12].decode()] += 1
+        return True
 
 
 def _length(head: bytes) -> int:
@@ -144,8 +197,8 @@ def main() -> int:
     order = json.loads(sys.stdin.read())
     place = urlsplit(order["url"])
     requests = [b64decode(request) for request in order["requests"]]
-    load = _Load(place.hostname or "", place.port or 80, requests, order["seconds"])
-    sys.stdout.write(json.dumps(asyncio.run(load.run(order["connections"]))))
+    load = _Load((place.hostname or "", place.port or 80), requests, order["seconds"])
+    sys.stdout.write(json.dumps(load.run(order["connections"])))
     return 0
 
 
