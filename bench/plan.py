@@ -23,7 +23,7 @@ class Plan:
     backlogs: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     backlog_rounds: int = 30
     bulk_scans: int = 4_000
-    stored_scans: int = 200
+    stored_scans: int = 500
     report_scans: tuple[int, ...] = (1, 20, 200)
     page_scans: int = 5_000
     page_rounds: int = 20
