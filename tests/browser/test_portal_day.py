@@ -106,8 +106,12 @@ def read_a_scan(page: "Page") -> None:
     assert page.locator("[data-zoom-value]").inner_text() != "100%"
     page.get_by_role("button", name="Whole picture").click()
     page.get_by_role("slider", name="Strength of the colours").fill("100")
+    page.get_by_label("A tumour", exact=True).check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("agrees with the program").wait_for()
+    wait_for_pictures(page)
     assert_no_barriers(page)
-    shoot(page, "staff-scan")
+    shoot(page, "reviewed-scan")
 
 
 def make_report(page: "Page") -> None:
@@ -116,7 +120,7 @@ def make_report(page: "Page") -> None:
     page.wait_for_url(re.compile("/portal/staff/reports/"))
     page.get_by_role("link", name="Download").first.wait_for()
     assert_no_barriers(page)
-    shoot(page, "staff-report")
+    shoot(page, "new-report")
 
 
 def read_as_patient(page: "Page", login: PatientLogin, to: Path) -> None:
@@ -128,7 +132,12 @@ def read_as_patient(page: "Page", login: PatientLogin, to: Path) -> None:
     page.get_by_role("link", name="Go on").click()
     page.wait_for_url("**/portal/scans")
     assert page.locator(".card").count() == NUMBER
-    shoot(page, "patient")
+    page.locator(".card", has_text="slice-04.png").get_by_role("link").click()
+    page.wait_for_url("**/portal/scans/*")
+    wait_for_pictures(page)
+    page.get_by_text("radiologist").first.wait_for()
+    assert_no_barriers(page)
+    shoot(page, "patient-scan")
     page.get_by_role("link", name="My reports").click()
     with page.expect_download() as started:
         page.get_by_role("link", name="Download report").click()
