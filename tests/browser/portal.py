@@ -1,6 +1,6 @@
 """What people do on the product's own pages, and who looks at them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 SLICES = [DEFAULT_SAMPLES / f"phantom_{name}.png" for name in ("01_no_tumor", "05_ring_lesion")]
 PASSWORD = "a longer phrase of my own"
+DROP = """async ([transfer, files]) => {
+  for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+}"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,22 @@ def sign_in(page: "Page", login: PatientLogin) -> None:
     page.get_by_label("User name").fill(login.username)
     page.get_by_label("Password").fill(login.password)
     page.get_by_role("button", name="Sign in").click()
+
+
+def sign_in_as_staff(page: "Page", running: Running) -> None:
+    page.goto("/portal/sign-in?as=staff")
+    page.get_by_label("User name").fill(running.access.username)
+    page.get_by_label("Password").fill(running.access.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/portal/staff")
+
+
+def drop_files(page: "Page", files: Sequence[tuple[str, bytes]]) -> None:
+    """Onto the upload page, as if they had been dragged there; by name and content."""
+    transfer = page.evaluate_handle("new DataTransfer()")
+    page.evaluate(DROP, [transfer, [[name, list(data)] for name, data in files]])
+    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": transfer})
+    page.locator("#send").wait_for()
 
 
 def open_newest_scan(page: "Page") -> None:

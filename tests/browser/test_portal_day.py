@@ -11,9 +11,11 @@ from tests.browser.portal import (
     PASSWORD,
     PatientLogin,
     assert_no_barriers,
+    drop_files,
     looking,
     shoot,
     sign_in,
+    sign_in_as_staff,
     wait_for_pictures,
 )
 from tests.browser.running import Running
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 SAMPLES = sorted(DEFAULT_SAMPLES.glob("*.png"))
 NUMBER = 20
-DROP = """async ([transfer, files]) => {
-  for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
-}"""
 OPACITY = "element => getComputedStyle(element).opacity"
 
 
@@ -55,15 +54,6 @@ def test_from_twenty_dropped_slices_to_the_report_that_the_patient_reads(
         read_as_patient(page, login, tmp_path / "report.pdf")
 
 
-def sign_in_as_staff(page: "Page", running: Running) -> None:
-    page.goto("/")
-    page.get_by_label("staff of the clinic").check()
-    page.get_by_label("User name").fill(running.access.username)
-    page.get_by_label("Password").fill(running.access.password)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/portal/staff")
-
-
 def create_patient(page: "Page") -> PatientLogin:
     """By the pages; the credentials are read where the staff reads them."""
     page.get_by_role("link", name="Patients", exact=True).click()
@@ -79,14 +69,8 @@ def create_patient(page: "Page") -> PatientLogin:
 
 
 def drop_slices(page: "Page") -> None:
-    files = [
-        [f"slice-{number:02}.png", list(SAMPLES[number % len(SAMPLES)].read_bytes())]
-        for number in range(NUMBER)
-    ]
-    transfer = page.evaluate_handle("new DataTransfer()")
-    page.evaluate(DROP, [transfer, files])
-    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": transfer})
-    page.locator("#send").wait_for()
+    samples = [path.read_bytes() for path in SAMPLES]
+    drop_files(page, [(f"slice-{number:02}.png", samples[number % len(samples)]) for number in range(NUMBER)])
 
 
 def kill_scan_worker(running: Running) -> None:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stack.client import ApiClient
-from tests.browser.portal import SLICES, assert_no_barriers, looking, shoot
+from tests.browser.portal import SLICES, assert_no_barriers, looking, shoot, sign_in_as_staff
 from tests.browser.running import Running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, StorageState
 
-PAGES = ("staff", "jobs", "audit?check=newest", "system")
+PAGES = ("staff", "worklist", "jobs", "audit?check=newest", "system")
 LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 375, "height": 812}, "has_touch": True, "locale": "de-DE"},
@@ -29,12 +29,7 @@ def signed_in(browser: "Browser", running: Running) -> "StorageState":
             [upload.job_id or "" for upload in admin.upload(made["id"], SLICES)], lambda _: None
         )
     with looking(browser, running, "ops-signed-in") as (page, _):
-        page.goto("/portal/sign-in?as=staff")
-        page.get_by_label("User name").fill(access.username)
-        page.get_by_label("Password").fill(access.password)
-        page.get_by_label("staff of the clinic").check()
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/portal/staff")
+        sign_in_as_staff(page, running)
         return page.context.storage_state()
 
 

@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.portal import assert_no_barriers, looking, patient_with_scans, shoot, wait_for_pictures
+from tests.browser.portal import (
+    assert_no_barriers,
+    looking,
+    patient_with_scans,
+    shoot,
+    sign_in_as_staff,
+    wait_for_pictures,
+)
 from tests.browser.running import Running
 
 if TYPE_CHECKING:
@@ -23,11 +30,7 @@ def signed_in(browser: "Browser", running: Running) -> "StorageState":
     """The admin's cookies, and a patient with two scans and a report."""
     patient_with_scans(running, OWNER, has_own_password=False)
     with looking(browser, running, "scans-signed-in") as (page, _):
-        page.goto("/portal/sign-in?as=staff")
-        page.get_by_label("User name").fill(running.access.username)
-        page.get_by_label("Password").fill(running.access.password)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/portal/staff")
+        sign_in_as_staff(page, running)
         return page.context.storage_state()
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stack.client import ApiClient
-from tests.browser.portal import SLICES, assert_no_barriers, looking, shoot
+from tests.browser.portal import (
+    SLICES,
+    assert_no_barriers,
+    drop_files,
+    looking,
+    shoot,
+    sign_in_as_staff,
+)
 from tests.browser.running import Running
 from tests.browser.watch import Watch
 from tests.fakes import picture
@@ -15,9 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route, StorageState
 
 PHONE = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "color_scheme": "dark"}
-DROP = """async ([transfer, files]) => {
-  for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +32,7 @@ def desk(browser: "Browser", running: Running) -> "tuple[StorageState, int]":
         facts = {"name": "Uma Upload", "email": "uma.upload@example.org", "age": 51}
         number = int(admin.http.post("/api/admin/patients", json=facts).json()["data"]["id"])
     with looking(browser, running, "staff-signed-in") as (page, _):
-        page.goto("/portal/sign-in?as=staff")
-        page.get_by_label("User name").fill(access.username)
-        page.get_by_label("Password").fill(access.password)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/portal/staff")
+        sign_in_as_staff(page, running)
         return page.context.storage_state(), number
 
 
@@ -66,11 +66,7 @@ def forgive(watch: Watch, wanted: str) -> None:
 def test_dropped_files_are_followed_to_their_results(upload_page: "tuple[Page, Watch]") -> None:
     page, _ = upload_page
     assert_no_barriers(page)
-    files = [[path.name, list(path.read_bytes())] for path in SLICES] + [["notes.txt", [104, 105]]]
-    transfer = page.evaluate_handle("new DataTransfer()")
-    page.evaluate(DROP, [transfer, files])
-    page.dispatch_event("[data-drop]", "drop", {"dataTransfer": transfer})
-    page.locator("#send").wait_for()
+    drop_files(page, [*((path.name, path.read_bytes()) for path in SLICES), ("notes.txt", b"hi")])
     assert states(page) == ["Ready", "Ready", "Not accepted"]
     page.get_by_role("button", name="Remove notes.txt from the list").press("Enter")
     assert_no_barriers(page)
