@@ -3,9 +3,9 @@
 The API's upload check, the workers, training and the offline commands all decode through `read_grey`, so
 that a picture means the same pixels everywhere. Pillow only: the API imports this.
 
-A file of at most 16 MiB within the default limits costs at most 4 s of CPU and 600 MB, whatever is in it. The
-worst that we could make takes 2.5 s (40 megapixels of 16-bit RGBA, interlaced, under the Paeth filter) and
-480 MB (progressive JPEG of four channels). What is refused costs at most 2 s and 60 MB.
+A file of at most 16 MiB within the default limits costs at most 10 s of CPU and 600 MB, whatever is in it.
+The worst that we could make takes 2.5 to 5 s, by processor (40 megapixels of 16-bit RGBA, interlaced, under
+the Paeth filter), and 480 MB (progressive JPEG of four channels). What is refused: at most 2 s and 60 MB.
 """
 
 import io

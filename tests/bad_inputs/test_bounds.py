@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ADDRESS_SPACE_MB = 700  # beyond what the process has before; more than this fails at once
 MOST_MB = 600  # of any picture, as `shared.images` states it
 MOST_REFUSED_MB = 60  # of anything that is refused: its bytes once more
-MOST_SECONDS = 4  # of the CPU, as `shared.images` states it
+MOST_SECONDS = 10  # of the CPU, as `shared.images` states it: twice the worst of a slow, shared core
 MOST_REFUSED_SECONDS = 2
 
 
