@@ -13,7 +13,7 @@ from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
 from api.links import refuse_nameless_hosts
 from api.pace import Pace
-from api.poll_lane import PollLane
+from api.poll_lane import POLL_LANE, PollLane
 from api.portal import register_pages
 from api.rate_limit import RateLimit
 from api.request_log import register_request_log
@@ -69,7 +69,9 @@ def create_app(services: Services) -> Flask:
         supports_credentials=True,
         max_age=600,
     )
-    app.wsgi_app = PollLane(app, wiring)  # type: ignore[method-assign]
+    lane = PollLane(app, wiring)
+    app.extensions[POLL_LANE] = lane
+    app.wsgi_app = lane  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

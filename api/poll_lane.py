@@ -1,13 +1,15 @@
 """A short way for the request that comes most: `GET /api/jobs/<id>` by somebody who may see the job.
 
 It stands before Flask, keeps the same rules, and gives one kind of answer: the job. A request that is
-unusual, or would be answered otherwise, goes the long way through Flask as if this were not here.
+unusual, or would be answered otherwise, goes the long way through Flask as if this were not here. Who serves
+several polls at once (`api.poll_rounds`) lets it look at all of them beforehand.
 """
 
 import re
+import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -23,7 +25,6 @@ from api.links import is_host
 from api.presenters import job_json
 from api.release import is_gated
 from api.request_log import HEADER, Answered, begin_request, note_answer, standard_headers
-from api.together import Together
 from api.wiring import Wiring
 from shared import logins, polled_jobs
 from shared.errors import TooManyRequestsError
@@ -31,11 +32,13 @@ from shared.logins import Caller
 from shared.models import JobStatus
 from shared.polled_jobs import PolledJob
 
+POLL_LANE = "poll lane"  # its name among the application's extensions
 ROUTE = "/api/jobs/<job_id>"  # as Flask names it
 OUTAGE_S = 5.0  # after an error of the database the long way alone finds out whether it answers again
 _PATH = re.compile(r"/api/jobs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _UNUSUAL = (  # on these, too, the answer would depend
     "CONTENT_LENGTH",
+    "HTTP_CONTENT_LENGTH",
     "HTTP_ACCESS_CONTROL_REQUEST_PRIVATE_NETWORK",
     "HTTP_IF_MATCH",
     "HTTP_ORIGIN",
@@ -68,13 +71,39 @@ class PollLane:
             bare = Response()
             bare.headers.clear()
             self._cors_headers = list(app.process_response(bare).headers)
-        self._sights = Together(self._look)
+        self._foreseen = _Foreseen()
         self._closed_until = 0.0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         question = self._question(environ)
         body = self._short_way(question, environ, start_response) if question else None
         return self._long_way(environ, start_response) if body is None else [body]
+
+    def is_open(self) -> bool:
+        """False for a while after an error of the database."""
+        return time.monotonic() >= self._closed_until
+
+    def foresee(self, heads: Sequence[bytes]) -> list[bool]:
+        """Look at what polls with these heads ask for, with one question to the database.
+
+        Returns which of them will find what they may see, unless their callers ask too often. This thread's
+        requests are answered by that, up to `forget`: a head is only a hint, and what a request asks for is
+        read from the request.
+        """
+        questions = [self._question(_environ_of(head)) for head in heads]
+        try:
+            self._foreseen.sights = self._look({question for question in questions if question})
+        except SQLAlchemyError:
+            self._closed_until = time.monotonic() + OUTAGE_S
+        sights = [question and self._foreseen.sights.get(question) for question in questions]
+        limit = self._wiring.rate_limit
+        return [
+            sight is not None and self._shows(sight) and limit.has_room(str(sight.caller)) for sight in sights
+        ]
+
+    def forget(self) -> None:
+        """What was foreseen is over."""
+        self._foreseen.sights = {}
 
     def _question(self, environ: WSGIEnvironment) -> Question | None:
         """What is asked; None if this is no plain poll."""
@@ -84,7 +113,7 @@ class PollLane:
         if any(environ.get(name) for name in _UNUSUAL) or not is_host(environ.get("HTTP_HOST", "")):
             return None
         token = token_in(environ)
-        if not token or time.monotonic() < self._closed_until:
+        if not token or not self.is_open():
             return None
         return Question(logins.digest(token), uuid.UUID(path[1]))
 
@@ -109,12 +138,8 @@ class PollLane:
     def _sight(self, question: Question) -> Sight | None:
         """What the caller may see, counted as a request of theirs; None if the answer is another one."""
         try:
-            sight = self._sights.ask(question)
-            if sight is None or sight.caller is None or sight.job is None:
-                return None
-            if not may_see(sight.caller, sight.job):
-                return None
-            if is_gated(self._wiring.services.settings, sight.caller):
+            sight = self._foreseen.sights.get(question) or self._look({question})[question]
+            if not self._shows(sight):
                 return None
             self._wiring.rate_limit.count_caller(str(sight.caller))
         except SQLAlchemyError:
@@ -124,14 +149,27 @@ class PollLane:
             return None
         return sight
 
-    def _look(self, questions: Sequence[Question]) -> list[Sight]:
+    def _shows(self, sight: Sight) -> bool:
+        """Whether there is a job, and the caller may see it."""
+        who, job = sight.caller, sight.job
+        if who is None or job is None or not may_see(who, job):
+            return False
+        return not is_gated(self._wiring.services.settings, who)
+
+    def _look(self, questions: Collection[Question]) -> dict[Question, Sight]:
+        if not questions:
+            return {}
         with self._wiring.services.sessions() as session:
             callers = logins.callers_of(session, {question.token_digest for question in questions})
             jobs = polled_jobs.read(session, {question.job_id for question in questions})
             queued = {job.kind for job in jobs.values() if job.status == JobStatus.QUEUED}
             paces = {kind: self._wiring.pace.seconds_per_job(session, kind) for kind in queued}
-        found = [(callers.get(digest), jobs.get(job_id)) for digest, job_id in questions]
-        return [Sight(caller, job, paces.get(job.kind) if job else None) for caller, job in found]
+        sights = {}
+        for question in questions:
+            job = jobs.get(question.job_id)
+            pace = paces.get(job.kind) if job else None
+            sights[question] = Sight(callers.get(question.token_digest), job, pace)
+        return sights
 
     def _answer(
         self, environ: WSGIEnvironment, job: PolledJob, pace: float | None
@@ -143,3 +181,21 @@ class PollLane:
             remove_entity_headers(headers)
             return HTTPStatus.NOT_MODIFIED, headers, b""
         return HTTPStatus.OK, headers, answer.body
+
+
+class _Foreseen(threading.local):
+    """What this thread has looked at beforehand."""
+
+    def __init__(self) -> None:
+        self.sights: dict[Question, Sight] = {}
+
+
+def _environ_of(head: bytes) -> WSGIEnvironment:
+    """What WSGI would make of the head of a request without proxies, about."""
+    first, *fields = head.decode("latin-1").split("\r\n")
+    method, path, _ = first.split(" ", 2)
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path}
+    for line in fields:
+        name, _, value = line.partition(":")
+        environ[f"HTTP_{name.upper().replace('-', '_')}"] = value.strip()
+    return environ

@@ -10,11 +10,14 @@ import errno
 import select
 import socket
 import time
+from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn import util
+from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -51,11 +54,12 @@ class TimedSocket(socket.socket):
     moved = 0
     held = b""  # of the next request, read together with the one before
     head_seen = 0
+    head = b""  # of the request that has come, if that is all that lies here, unread
     is_given_up = False
 
     def begin(self) -> None:
         """Count anew, for the next request."""
-        self.waited, self.moved = 0.0, 0
+        self.waited, self.moved, self.head = 0.0, 0, b""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         own = self.gettimeout()
@@ -97,6 +101,13 @@ class TimedSocket(socket.socket):
         return max(0.0, PATIENCE_SECONDS + min(0.0, earned - self.waited))
 
 
+class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Without the access log, whose lines nobody would see: see `server_logging`."""
+
+    def access(self, *_: Any) -> None:
+        pass
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
     """The threaded worker, with threads for those requests only whose head has come."""
 
@@ -104,9 +115,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         super().__init__(*args, **options)
         self.leaving: dict[Any, None] = {}  # answered connections, in the order of their time-outs
 
+    def run(self) -> None:
+        # Not at the top: gunicorn's parent reads this file, and a child made after an update must load anew.
+        from api.poll_lane import POLL_LANE
+        from api.poll_rounds import PollRounds
+
+        def finish(answered: Sequence[tuple[Any, Any]]) -> None:
+            self.method_queue.defer(self.finish_polls, answered)
+
+        lane = self.wsgi.extensions[POLL_LANE]
+        self.polls = PollRounds(lane, self.handle, finish, super().enqueue_req)
+        self.polls.start()
+        super().run()
+
     def enqueue_req(self, conn: Any) -> None:
         if conn.initialized or conn.data_ready:
-            super().enqueue_req(conn)
+            if not self.polls.take(conn):
+                super().enqueue_req(conn)
             return
         plain = conn.sock
         conn.sock = TimedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
@@ -138,6 +163,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
             self._await_head(conn, held)
         else:
             super().finish_request(conn, fs)
+
+    def finish_polls(self, answered: Sequence[tuple[Any, Any]]) -> None:
+        """The main loop has these connections back."""
+        for conn, result in answered:
+            done: Future[Any] = Future()
+            done.set_result(result)
+            self.finish_request(conn, done)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         shown = type(exc)("not shown") if isinstance(exc, QUOTING) else exc
@@ -219,6 +251,7 @@ def _has_head(sock: TimedSocket) -> bool:
     sock.head_seen = len(seen)
     if HEAD_END in seen:
         sock.head_seen = 0
+        sock.head = fresh if not sock.held and fresh.index(HEAD_END) + len(HEAD_END) == len(fresh) else b""
         return True
     if is_stuck or len(seen) >= LARGEST_HEAD:
         return True
@@ -228,6 +261,7 @@ def _has_head(sock: TimedSocket) -> bool:
 
 # gunicorn's options, by their names there.
 worker_class = Worker
+logger_class = ServerLog
 workers = 2
 threads = 16
 worker_connections = 400  # of each process: with all else that it opens, below the usual 1024 descriptors

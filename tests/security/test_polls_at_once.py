@@ -1,0 +1,234 @@
+"""Polls that one thread answers in rounds: each caller gets their own answer."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+
+from api import rate_limit
+from api.poll_lane import POLL_LANE
+from api.poll_rounds import MOST_AT_ONCE, PollRounds
+from shared.services import Services
+from tests.integration.sending import as_, new_patient, pictures, send
+from tests.security.raw_http import HOST, connect, say
+
+PATIENTS, SCANS = 4, 3
+REPEATS = 5
+FORGED = "Bearer forged"
+
+
+def poll(job_id: str, authorization: str | None) -> bytes:
+    """A request after which the connection stays open."""
+    line = f"Authorization: {authorization}\r\n".encode() if authorization else b""
+    return f"GET /api/jobs/{job_id} HTTP/1.1\r\n".encode() + HOST + line + b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A poll and the status it is to be answered with."""
+
+    request: bytes
+    job_id: str
+    status: int
+
+
+@pytest.fixture
+def questions(admin: FlaskClient, services: Services) -> list[Asked]:
+    """For each of many jobs: its patient, the staff, another patient, a forger and a stranger."""
+    staff = str(admin.environ_base["HTTP_AUTHORIZATION"])
+    owners = [new_patient(services, f"Patient {number}") for number in range(PATIENTS)]
+    tokens = [str(client.environ_base["HTTP_AUTHORIZATION"]) for _, client in owners]
+    asked = []
+    for number, (patient_id, _) in enumerate(owners):
+        for job_id in send(admin, patient_id, *pictures(SCANS)).json["job_ids"]:
+            of = [(tokens[number], 200), (staff, 200), (tokens[number - 1], 404), (FORGED, 401), (None, 401)]
+            asked += [Asked(poll(job_id, token), job_id, status) for token, status in of]
+    return asked
+
+
+def read_answer(client: socket.socket) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON of the next answer."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _more(client)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += _more(client)
+    return int(head[9:12]), json.loads(body)
+
+
+def _more(client: socket.socket) -> bytes:
+    part = client.recv(65_536)
+    assert part, "the server hung up"
+    return part
+
+
+def test_each_of_many_callers_at_once_gets_their_own_answer(server: str, questions: list[Asked]) -> None:
+    with ExitStack() as closing:
+        clients = [closing.enter_context(connect(server)) for _ in questions]
+        for turn in range(REPEATS):
+            asked = [questions[(turn + number) % len(questions)] for number in range(len(questions))]
+            for client, question in zip(clients, asked, strict=True):
+                client.sendall(question.request)
+            for client, question in zip(clients, asked, strict=True):
+                status, answer = read_answer(client)
+                assert status == question.status
+                assert answer["data"]["id"] == question.job_id if status == 200 else "data" not in answer
+
+
+def test_several_polls_in_one_message_are_answered_in_their_order(
+    server: str, questions: list[Asked]
+) -> None:
+    asked = [question for question in questions if question.status == 200][:6]
+    closing = asked[-1].request.replace(HOST, HOST + b"Connection: close\r\n")
+    exchange = say(server, b"".join(question.request for question in asked[:-1]) + closing)
+    assert exchange.statuses == [200] * 6
+    places = [exchange.received.index(f'"id":"{question.job_id}"'.encode()) for question in asked[::2]]
+    assert places == sorted(places)
+
+
+class Connection:
+    """One on which a poll has come, with nobody at its other end."""
+
+    def __init__(self, asked: Asked, closing: ExitStack) -> None:
+        self.sock, other = (closing.enter_context(end) for end in Ends.pair())
+        self.other, self.asked = other, asked
+        self.sock.head = asked.request
+
+
+class Ends(socket.socket):
+    """A socket with a place for a head."""
+
+    head = b""
+
+    @classmethod
+    def pair(cls) -> Iterator["Ends"]:
+        for end in socket.socketpair():
+            yield cls(end.family, end.type, end.proto, fileno=end.detach())
+
+
+class Outcome:
+    """What became of connections."""
+
+    def __init__(self) -> None:
+        self.answered: list[Connection] = []
+        self.passed_on: list[Connection] = []
+
+    def has(self, count: int) -> bool:
+        return len(self.answered) + len(self.passed_on) == count
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@contextmanager
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """What is asked of the database meanwhile."""
+    asked: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def rounds_of(client: FlaskClient, answer: Callable[[Any], Any]) -> tuple[PollRounds, Outcome]:
+    outcome = Outcome()
+
+    def finish(answered: Sequence[tuple[Any, Any]]) -> None:
+        outcome.answered += [conn for conn, _ in answered]
+
+    lane = client.application.extensions[POLL_LANE]
+    return PollRounds(lane, answer, finish, outcome.passed_on.append), outcome
+
+
+def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
+    admin: FlaskClient, services: Services, questions: list[Asked]
+) -> None:
+    asked = questions[:MOST_AT_ONCE]
+    engine = services.sessions.kw["bind"]
+
+    def answer(conn: Connection) -> bool:
+        token = conn.asked.request.split(b"Authorization: ")[1].split(b"\r\n")[0].decode()
+        got = admin.get(f"/api/jobs/{conn.asked.job_id}", headers={"Authorization": token})
+        assert got.json["data"]["id"] == conn.asked.job_id
+        return True
+
+    with ExitStack() as closing, statements(engine) as told:
+        rounds, outcome = rounds_of(admin, answer)
+        conns = [Connection(question, closing) for question in asked]
+        assert all(rounds.take(conn) for conn in conns)
+        rounds.start()
+        wait_for(lambda: outcome.has(len(asked)))
+    assert [conn.asked for conn in outcome.answered] == [one for one in asked if one.status == 200]
+    assert [conn.asked for conn in outcome.passed_on] == [one for one in asked if one.status != 200]
+    reads = [statement for statement in told if statement.startswith("SELECT")]
+    assert len(reads) <= 3, "logins, jobs, and how fast those that wait go on"
+
+
+def test_who_asks_too_often_is_left_to_others(
+    admin: FlaskClient, services: Services, questions: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(time=lambda: 30.0))  # no minute ends
+    limited = as_(admin, services, requests_per_minute=1)
+    staff, owner = questions[1], questions[0]
+    path = f"/api/jobs/{staff.job_id}"
+    assert [limited.get(path).status_code for _ in range(2)] == [200, 429]
+    lane = limited.application.extensions[POLL_LANE]
+    assert lane.foresee([staff.request, owner.request]) == [False, True]
+
+
+def test_what_is_no_poll_or_would_have_to_wait_is_not_taken(
+    admin: FlaskClient, questions: list[Asked]
+) -> None:
+    rounds, _ = rounds_of(admin, lambda _: True)
+    with ExitStack() as closing:
+        conn = Connection(questions[0], closing)
+        for head in (b"", b"POST" + conn.sock.head[3:], conn.sock.head.replace(b"HTTP/1.1", b"HTTP/1.0")):
+            conn.sock.head = head
+            assert not rounds.take(conn)
+        conn.sock.head = questions[0].request
+        conn.sock.send(b"the last answer, which nobody has read")
+        assert not rounds.take(conn)
+        conn.other.recv(100)
+        assert rounds.take(conn)
+
+
+@pytest.mark.parametrize("error", [psycopg2.OperationalError("made up"), ValueError("made up")])
+def test_what_cannot_be_looked_up_is_left_to_others_and_the_next_round_goes_on(
+    admin: FlaskClient, services: Services, questions: list[Asked], error: Exception
+) -> None:
+    engine = services.sessions.kw["bind"]
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    rounds, outcome = rounds_of(admin, lambda _: True)
+    rounds.start()
+    with ExitStack() as closing:
+        event.listen(engine, "before_cursor_execute", refuse)
+        first, second = (Connection(questions[0], closing) for _ in range(2))
+        assert rounds.take(first)
+        wait_for(lambda: outcome.passed_on == [first])
+        event.remove(engine, "before_cursor_execute", refuse)
+        lane = admin.application.extensions[POLL_LANE]
+        assert lane.is_open() == isinstance(error, ValueError)
+        lane._closed_until = 0.0
+        assert rounds.take(second)
+        wait_for(lambda: outcome.answered == [second])
