@@ -12,8 +12,6 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _HASHER = PasswordHasher()
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no look-alikes
 _PASSWORD_LENGTH = 14
-# Compared against when there is no argon2 hash to compare with, so that all answers take the same time.
-_NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
 # The replaced system stored the SHA-256 of the password, without a salt, in hexadecimal digits.
 _OLD_HASH = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -33,10 +31,10 @@ def verify_password(stored_hash: str | None, password: str) -> bool:
     the hash is one of the replaced system's and when it is damaged.
     """
     if stored_hash is None:
-        _verify_argon2(_NOBODY, password)
+        hash_password(password)
         return False
     if _OLD_HASH.fullmatch(stored_hash):
-        _verify_argon2(_NOBODY, password)
+        hash_password(password)
         digest = hashlib.sha256(_encoded(password)).hexdigest()
         return hmac.compare_digest(digest, stored_hash.lower())
     return _verify_argon2(stored_hash, password)
