@@ -50,8 +50,8 @@ clean: ## stop everything, remove all data and results of the demo
 	@test ! -x $(BIN)/python || $(BIN)/python -m stack clean
 	@rm -rf .local demo-output .artifacts
 
-test: setup ## run all tests, real Postgres and Redis included
-	@exec $(BIN)/python -m pytest
+test: setup ## run all tests, real Postgres and Redis included; TESTS="words" picks some
+	@exec $(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(TESTS)
 
 lint: setup ## check style, types, import contracts, dangerous calls and committed secrets
 	@$(BIN)/python -m ruff check

@@ -6,8 +6,6 @@ loop, which holds hundreds of connections, waits for the whole head of a request
 for requests only, and not for one whose body comes, or whose answer is read, more slowly than said below.
 """
 
-import errno
-import select
 import socket
 import time
 from collections.abc import Sequence
@@ -23,12 +21,11 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from shared.logs import server_logging
 from shared.metrics import multiprocess
+from shared.timed_socket import TimedSocket
 
 HEAD_SECONDS = 10  # for the whole head of a request
 LARGEST_HEAD = 32_768
 HEAD_END = b"\r\n\r\n"
-PATIENCE_SECONDS = 10.0  # that a thread waits for its client at a time, and in one request beyond the time
-SLOWEST = 10_000  # that as many bytes in a second take
 UNREAD_SECONDS = 0.5  # for the rest of a body that the route did not read
 LINGER_SECONDS = 2.0
 MOST_DRAINED = 65_536  # bytes that are thrown away after the answer
@@ -42,63 +39,6 @@ QUOTING = (  # errors that say what was sent, in the log and in the answer; it m
     errors.ObsoleteFolding,
     errors.UnsupportedTransferCoding,
 )
-
-
-class TimedSocket(socket.socket):
-    """A connection on which a thread waits for the client only so long.
-
-    Reading later than that finds the end, as if the client had gone; writing raises `BrokenPipeError`.
-    """
-
-    waited = 0.0
-    moved = 0
-    held = b""  # of the next request, read together with the one before
-    head_seen = 0
-    head = b""  # of the request that has come, if that is all that lies here, unread
-    is_given_up = False
-
-    def begin(self) -> None:
-        """Count anew, for the next request."""
-        self.waited, self.moved, self.head = 0.0, 0, b""
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        own = self.gettimeout()
-        if own == 0:
-            return super().recv(size, flags)
-        left, began = self._left(), time.monotonic()
-        is_there = _is_readable(self, left if own is None else min(own, left))
-        self.waited += time.monotonic() - began
-        if not is_there:
-            if own is not None and own < left:
-                raise TimeoutError
-            self.is_given_up = True
-            return b""
-        data = super().recv(size, flags)
-        self.moved += len(data)
-        return data
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        own, began = self.gettimeout(), time.monotonic()
-        self.settimeout(max(self._left(), 0.001))
-        try:
-            sent = super().send(data, flags)
-        except TimeoutError:
-            raise BrokenPipeError(errno.EPIPE, "the client reads too slowly") from None
-        finally:
-            self.waited += time.monotonic() - began
-            self.settimeout(own)
-        self.moved += sent
-        return sent
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self.send(rest, flags) :]
-
-    def _left(self) -> float:
-        """Seconds that may pass without a byte: never more than the patience."""
-        earned = self.moved / SLOWEST
-        return max(0.0, PATIENCE_SECONDS + min(0.0, earned - self.waited))
 
 
 class ServerLog(Logger):  # type: ignore[misc]  # gunicorn ships no types
@@ -229,12 +169,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.poller.unregister(conn.sock)
         self.nr_conns -= 1
         conn.close()
-
-
-def _is_readable(sock: socket.socket, seconds: float) -> bool:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 def _has_head(sock: TimedSocket) -> bool:

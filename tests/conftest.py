@@ -10,6 +10,8 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from shared.database import make_engine, make_sessions
 from shared.migrations import upgrade
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
     from moto.server import ThreadedMotoServer
 
 SECRET = "a secret key that only the tests use"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """With several processes (`make test`) the tests of a file stay in one, and all that share a browser."""
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", maxsplit=1)[0]
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,13 @@
 """What one worker process holds: services, and the scan pipeline or the report renderer and mail sender."""
 
 import os
-import signal
 import threading
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import __version__, heartbeat
-from shared.errors import ModelFileError
 from shared.failpoints import failpoint
 from shared.logs import get_logger
 from shared.models import JobKind
@@ -122,14 +120,4 @@ def load_model(settings: Settings) -> LoadedModel:
 def end_hung_process() -> None:
     """Nothing in this process can end what hangs; its pool makes another, and the leases run out."""
     log.critical("process ends: its work stands still")
-    os._exit(1)
-
-
-def stop_worker(error: Exception) -> NoReturn:
-    """A process that cannot start must stop the whole worker: its pool would try again and again."""
-    if isinstance(error, ModelFileError):
-        log.critical("worker stops: the model cannot be used", reason=str(error))
-    else:
-        log.critical("worker stops: it cannot start", exc_info=error)
-    os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)

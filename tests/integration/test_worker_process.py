@@ -138,7 +138,8 @@ def test_a_password_reaches_its_mail_and_neither_the_broker_nor_a_log(
     services = replace(real_services, settings=real_settings.model_copy(update=mail))
     environment = {name.upper(): str(value) for name, value in mail.items()} | {"SMTP_PASSWORD": PASSWORD}
     secret = "tell nobody but the patient"
-    redis = Redis.from_url(real_settings.redis_url.get_secret_value(), socket_timeout=None)  # it may be silent
+    url = real_settings.redis_url.get_secret_value()
+    redis = Redis.from_url(url, socket_timeout=None)  # it may be silent
     with everything_said_to(redis) as said:
         with services.sessions.begin() as session:
             job = mails.queue_credentials(

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from api import server as product
-from api.server import HEAD_SECONDS, LINGER_SECONDS, PATIENCE_SECONDS, TimedSocket, threads, workers
+from api.server import HEAD_SECONDS, LINGER_SECONDS, threads, workers
+from shared import timed_socket
 from shared.settings import Settings
 from shared.storage import LocalStore
+from shared.timed_socket import PATIENCE_SECONDS, TimedSocket
 from tests.integration.conftest import SECRET
 from tests.security.raw_http import HEALTH, HOST, LOGIN, connect, get, listen, say
 
@@ -131,7 +132,7 @@ def _trickle(clients: list[socket.socket], stop: threading.Event) -> None:
 @pytest.fixture
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TimedSocket, socket.socket]]:
     """Both ends of a connection with little patience: seconds are the test's to spare."""
-    monkeypatch.setattr(product, "PATIENCE_SECONDS", 0.4)
+    monkeypatch.setattr(timed_socket, "PATIENCE_SECONDS", 0.4)
     ours, theirs = socket.socketpair()
     timed = TimedSocket(ours.family, ours.type, ours.proto, fileno=ours.detach())
     with timed, theirs:
