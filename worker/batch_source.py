@@ -54,6 +54,7 @@ class ClaimedBatch:
     is_full: bool  # more is likely to wait
     loads: list[Future[Slice | Failure]] = field(default_factory=list)
     fetch_seconds: list[float] = field(default_factory=list)  # one for each picture that came
+    one_came: threading.Event = field(default_factory=threading.Event)
 
     def settle(self) -> None:
         """Wait until nothing is done for it any more."""
@@ -90,12 +91,16 @@ class BatchSource:
         """End the threads."""
         self._threads.shutdown()
 
-    @property
-    def ahead(self) -> int:
-        """How many batches to claim beside the one that is loaded next: the longer the store takes to answer.
+    def ahead_of(self, batch: ClaimedBatch) -> int:
+        """How many batches to claim before this one is loaded: the more, the later the store answers.
 
-        None at a disk: whoever comes with a small upload waits behind what is claimed already.
+        None at a disk: whoever comes with a small upload waits behind what is claimed already. Waits a moment
+        for the first picture, so that a store that has only now become slow is noticed.
         """
+        if not batch.is_full:
+            return 0
+        if self._latency_s < LATENCY_PER_BATCH_S and not batch.one_came.wait(LATENCY_PER_BATCH_S):
+            self._latency_s = LATENCY_PER_BATCH_S
         return min(int(self._latency_s / LATENCY_PER_BATCH_S), MOST_AHEAD)
 
     def claim_next(self) -> ClaimedBatch | None:
@@ -162,6 +167,7 @@ class BatchSource:
             with about_job(claim, scan_id), metrics.timed(JobKind.SCAN, stage):
                 data = fetch(self._services, original)
             batch.fetch_seconds.append(time.perf_counter() - began)
+            batch.one_came.set()
             failpoint("fetched")
             stage = Stage.DECODE
             with self._turns, metrics.timed(JobKind.SCAN, stage):

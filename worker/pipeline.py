@@ -93,7 +93,7 @@ class ScanPipeline:
             while coming:
                 claimed = coming.popleft().result()
                 overlaps = claimed is not None and not claimed.is_suspect
-                ahead = self._source.ahead if claimed is not None and claimed.is_full else 0
+                ahead = self._source.ahead_of(claimed) if claimed is not None else 0
                 if overlaps and not is_over:
                     self._claim_up_to(ahead, coming)
                 batch = self._source.load(claimed) if claimed is not None else None
