@@ -1,7 +1,7 @@
 """Bytes of a picture -> an upright 8-bit grey Pillow image, or a clear refusal.
 
 The API's upload check, the workers, training and the offline commands all decode through `read_grey`, so
-that a picture means the same pixels everywhere. Pillow only: the API imports this.
+that a picture means the same pixels everywhere. Pillow and ISA-L only: the API imports this.
 
 A file of at most 16 MiB within the default limits costs at most 10 s of CPU and 600 MB, whatever is in it.
 The worst that we could make takes 2.5 to 5 s, by processor (40 megapixels of 16-bit RGBA, interlaced, under

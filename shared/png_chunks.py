@@ -12,6 +12,7 @@ from shared.bare_pictures import (
     several_frames,
     too_many_parts,
 )
+from shared.png_pixels import without_compression
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEPT = (b"IHDR", b"PLTE", b"tRNS")
@@ -52,7 +53,8 @@ def bare_png(data: bytes) -> BarePicture:
     if not pixels or (kept[b"IHDR"][9:10] == b"\3" and not _is_palette(kept.get(b"PLTE", b""))):
         raise damaged()
     parts = [_chunk(kind, kept[kind]) for kind in _KEPT if kind in kept]
-    joined = b"".join([SIGNATURE, *parts, _chunk(b"IDAT", b"".join(pixels)), _chunk(b"IEND", b"")])
+    stream = without_compression(kept[b"IHDR"], b"".join(pixels))
+    joined = b"".join([SIGNATURE, *parts, _chunk(b"IDAT", stream), _chunk(b"IEND", b"")])
     return BarePicture(joined, orientation_of(exif, xmp))
 
 

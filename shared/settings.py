@@ -35,7 +35,7 @@ class SettingsError(Exception):
 
 LOCAL_THREADS = 2
 REMOTE_UPLOAD_THREADS = 32  # more than a request of the batch client has files: it waits for its store once
-REMOTE_IO_THREADS = 32  # two pictures for each scan of a batch
+REMOTE_IO_THREADS = 32  # fetch two batches of the usual size; twice as many store two pictures of each scan
 SECRETS = Path("/run/secrets")  # where Docker and Kubernetes put them
 
 
@@ -100,9 +100,14 @@ class Settings(
 
     @property
     def chosen_io_threads(self) -> int:
-        """Enough that a batch of the usual size waits for each of its steps once, not once per picture."""
+        """Enough that batches of the usual size wait for each of their steps once, not once per picture."""
         default = REMOTE_IO_THREADS if self.keeps_pictures_over_network else LOCAL_THREADS
         return self.io_threads or default
+
+    @property
+    def pictures_at_once(self) -> int:
+        """Pictures that a worker decodes or draws at once: many threads may wait, few may use the cores."""
+        return min(self.chosen_io_threads, max(LOCAL_THREADS, os.cpu_count() or 1))
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import __version__, heartbeat
 from shared.failpoints import failpoint
+from shared.heap import keep_freed_memory
 from shared.logs import get_logger
 from shared.models import JobKind
 from shared.services import build_services
@@ -32,6 +33,7 @@ class WorkerProcess:
     """The collaborators of this process' tasks."""
 
     def __init__(self, settings: Settings) -> None:
+        keep_freed_memory()
         self._metrics = serve_metrics(settings)
         self.services = build_services(settings, f"worker-{settings.worker_role}")
         self._stopping = threading.Event()

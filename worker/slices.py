@@ -18,9 +18,7 @@ from worker.explanation import explain
 from worker.heatmap import draw
 from worker.preprocessing import ModelInput
 
-MOST_KEPT_PIXELS = (
-    4_000_000  # of one picture; one batch and those beside it are three times BATCH_SIZE of them
-)
+MOST_KEPT_PIXELS = 2_000_000  # of one picture, and in flight are up to seven batches of BATCH_SIZE
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 
 
@@ -50,7 +48,7 @@ class Decoded:
     staged: PictureFile | None  # the original, where the image store does not have it yet
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slice:
     """One scan on its way through the pipeline, ready for the model."""
 
@@ -59,9 +57,12 @@ class Slice:
     original: Original
     pixels: int
     model_input: ModelInput
-    decoded: (
-        Decoded | None
-    )  # None: too large to be kept while the model runs; it is decoded again to be drawn
+    decoded: Decoded | None  # None: too large to be kept while the model runs; decoded again to be drawn
+
+    def give_up_decoded(self) -> Decoded | None:
+        """What was kept; from now on its pixels live only as long as the caller needs them."""
+        kept, self.decoded = self.decoded, None
+        return kept
 
 
 @dataclass(frozen=True, slots=True)

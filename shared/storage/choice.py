@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 IMAGES, REPORTS, STAGING = "images", "reports", "staging"
 S3_PREFIX = {IMAGES: "brain_tumor_scans/", REPORTS: "reports/", STAGING: "staging/"}
 MIN_CONNECTIONS = 16
+CONNECTIONS_PER_THREAD = 3  # of a worker's IO_THREADS: each fetches one file while two are stored
 _TALKATIVE = ("urllib3", "botocore", "boto3")
 
 
@@ -50,7 +51,7 @@ def choose_stores(settings: Settings) -> Stores:
 class _Builder:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._connections = max(MIN_CONNECTIONS, 2 * settings.chosen_io_threads)
+        self._connections = max(MIN_CONNECTIONS, CONNECTIONS_PER_THREAD * settings.chosen_io_threads)
 
     def measured_store(self, role: str, vendor: str) -> ObjectStore:
         return measured(self.store(role, vendor), role, vendor)

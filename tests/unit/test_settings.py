@@ -102,24 +102,29 @@ def test_the_example_file_names_every_setting_with_its_default(
 
 
 @pytest.mark.parametrize(
-    ("stores", "upload_threads", "checks", "io_threads"),
+    ("stores", "upload_threads", "checks", "io_threads", "pictures"),
     [
-        ({"image_store": "local"}, 2, 2, 2),
-        ({"image_store": "local", "upload_threads": 9}, 9, 9, 2),
-        ({"image_store": "s3", "aws_s3_bucket": "scans"}, 32, 3, 32),
-        ({"cloudinary_url": "cloudinary://key:secret@cloud"}, 32, 3, 32),  # pragma: allowlist secret
-        ({"image_store": "s3", "aws_s3_bucket": "scans", "staging_store": "local"}, 2, 2, 32),
-        ({"image_store": "local", "aws_s3_bucket": "scans", "staging_store": "s3"}, 32, 3, 32),
-        ({"image_store": "s3", "aws_s3_bucket": "scans", "upload_threads": 2, "io_threads": 5}, 2, 2, 5),
+        ({"image_store": "local"}, 2, 2, 2, 2),
+        ({"image_store": "local", "upload_threads": 9}, 9, 9, 2, 2),
+        ({"image_store": "s3", "aws_s3_bucket": "scans"}, 32, 3, 32, 6),
+        ({"cloudinary_url": "cloudinary://key:secret@cloud"}, 32, 3, 32, 6),  # pragma: allowlist secret
+        ({"image_store": "s3", "aws_s3_bucket": "scans", "staging_store": "local"}, 2, 2, 32, 6),
+        ({"image_store": "local", "aws_s3_bucket": "scans", "staging_store": "s3"}, 32, 3, 32, 6),
+        ({"image_store": "s3", "aws_s3_bucket": "scans", "upload_threads": 2, "io_threads": 5}, 2, 2, 5, 5),
     ],
 )
-def test_many_threads_wait_for_stores_over_a_network_unless_their_number_is_set(
-    stores: dict[str, Any], upload_threads: int, checks: int, io_threads: int, monkeypatch: pytest.MonkeyPatch
+def test_many_threads_wait_for_stores_over_a_network_and_few_use_the_cores(
+    stores: dict[str, Any],
+    upload_threads: int,
+    checks: int,
+    io_threads: int,
+    pictures: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     settings = Settings(_env_file=None, database_url=DATABASE, **stores)
-    chosen = (settings.chosen_upload_threads, settings.bulk_checks, settings.chosen_io_threads)
-    assert chosen == (upload_threads, checks, io_threads)
+    assert (settings.chosen_upload_threads, settings.bulk_checks) == (upload_threads, checks)
+    assert (settings.chosen_io_threads, settings.pictures_at_once) == (io_threads, pictures)
 
 
 def test_secrets_are_not_shown() -> None:
