@@ -17,6 +17,7 @@ from api.poll_lane import PollLane
 from shared.logs import get_logger
 
 MOST_AT_ONCE = 64
+GIVEN_BACK_AT_ONCE = 8
 _LOOKS_LIKE_POLL = re.compile(rb"GET /api/jobs/[0-9a-f-]{36} HTTP/1\.1\r\n")
 
 log = get_logger(__name__)
@@ -33,7 +34,7 @@ class PollRounds(threading.Thread):
         pass_on: Callable[[Any], None],
     ) -> None:
         """`answer` serves the request on a connection and says whether another may follow; `finish` gets
-        that of all of a round; `pass_on` serves a connection elsewhere."""
+        that of some at a time; `pass_on` serves a connection elsewhere."""
         super().__init__(name="polls", daemon=True)
         self._lane, self._answer, self._finish, self._pass_on = lane, answer, finish, pass_on
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -66,6 +67,9 @@ class PollRounds(threading.Thread):
                 answered.append((conn, self._answer(conn)))
             else:
                 self._pass_on(conn)
+            if len(answered) == GIVEN_BACK_AT_ONCE:  # while others are answered these ask anew
+                self._finish(answered)
+                answered = []
         self._lane.forget()
         if answered:
             self._finish(answered)

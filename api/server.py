@@ -23,6 +23,7 @@ from shared.logs import server_logging
 from shared.metrics import multiprocess
 from shared.timed_socket import TimedSocket
 
+LEAN_BACK_SECONDS, MOST_LEAN_BACK_SECONDS = 0.00005, 0.001  # for each connection, before one more is taken
 HEAD_SECONDS = 10  # for the whole head of a request
 LARGEST_HEAD = 32_768
 HEAD_END = b"\r\n\r\n"
@@ -67,6 +68,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         self.polls = PollRounds(lane, self.handle, finish, super().enqueue_req)
         self.polls.start()
         super().run()
+
+    def accept(self, listener: Any) -> None:
+        """Whoever has fewer connections is quicker; else one process would take most of a crowd."""
+        time.sleep(min(self.nr_conns * LEAN_BACK_SECONDS, MOST_LEAN_BACK_SECONDS))
+        super().accept(listener)
 
     def enqueue_req(self, conn: Any) -> None:
         if conn.initialized or conn.data_ready:
