@@ -90,6 +90,7 @@ class PollLane:
         requests are answered by that, up to `forget`: a head is only a hint, and what a request asks for is
         read from the request.
         """
+        self._foreseen.began = time.perf_counter()
         questions = [self._question(_environ_of(head)) for head in heads]
         try:
             self._foreseen.sights = self._look({question for question in questions if question})
@@ -103,7 +104,7 @@ class PollLane:
 
     def forget(self) -> None:
         """What was foreseen is over."""
-        self._foreseen.sights = {}
+        self._foreseen.began, self._foreseen.sights = None, {}
 
     def _question(self, environ: WSGIEnvironment) -> Question | None:
         """What is asked; None if this is no plain poll."""
@@ -121,7 +122,7 @@ class PollLane:
         self, question: Question, environ: WSGIEnvironment, start_response: StartResponse
     ) -> bytes | None:
         """The body of the answer that was begun; None if none was."""
-        began = time.perf_counter()
+        began = self._foreseen.began or time.perf_counter()
         request_id = begin_request(environ)
         try:
             sight = self._sight(question)
@@ -184,9 +185,10 @@ class PollLane:
 
 
 class _Foreseen(threading.local):
-    """What this thread has looked at beforehand."""
+    """What this thread has looked at beforehand, and since when it answers by that."""
 
     def __init__(self) -> None:
+        self.began: float | None = None  # time.perf_counter()
         self.sights: dict[Question, Sight] = {}
 
 

@@ -14,9 +14,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
-from api import rate_limit
+from api import poll_lane, rate_limit
 from api.poll_lane import POLL_LANE
 from api.poll_rounds import MOST_AT_ONCE, PollRounds
+from api.request_log import Answered
 from shared.services import Services
 from tests.integration.sending import as_, new_patient, pictures, send
 from tests.security.raw_http import HOST, connect, say
@@ -180,6 +181,22 @@ def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
     assert [conn.asked for conn in outcome.passed_on] == [one for one in asked if one.status != 200]
     reads = [statement for statement in told if statement.startswith("SELECT")]
     assert len(reads) <= 3, "logins, jobs, and how fast those that wait go on"
+
+
+def test_what_a_poll_waits_for_others_counts_as_its_time(
+    admin: FlaskClient, questions: list[Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Answered] = []
+    monkeypatch.setattr(poll_lane, "note_answer", lambda answered, **_: answers.append(answered))
+    lane = admin.application.extensions[POLL_LANE]
+    staff = questions[1]
+    assert lane.foresee([staff.request]) == [True]
+    lane._foreseen.began -= 60  # so long have others taken
+    for _ in range(2):
+        assert admin.get(f"/api/jobs/{staff.job_id}").status_code == 200
+        lane.forget()
+    first, second = (answered.seconds for answered in answers)
+    assert second < 60 <= first
 
 
 def test_who_asks_too_often_is_left_to_others(
