@@ -187,6 +187,7 @@ def test_a_zip_without_manifest_says_what_it_needs(admin: FlaskClient, batch_id:
         zipped([("a.png", picture())])[:60],
         b"PK\x05\x06" + b"\xff" * 18,
     ],
+    ids=["nothing", "two bytes", "text", "picture", "cut off", "only an end"],
 )
 def test_what_is_no_zip_is_refused(admin: FlaskClient, batch_id: str, archive: bytes) -> None:
     answer = post(admin, batch_id, archive, manifest(("a.png", 1)))
