@@ -279,11 +279,10 @@ def test_rows_that_a_worker_is_writing_are_waited_for(
     with services.sessions.begin() as session:
         (claim,) = jobs.claim(session, JobKind.SCAN, "a worker", 1, lease_seconds=60)
     answers = []
+    other = as_(admin, services)
     with services.sessions.begin() as session:
         assert jobs.succeed(session, [claim]) == [claim]
-        cancelling = threading.Thread(
-            target=lambda: answers.append(as_(admin, services).delete(f"/api/batches/{batch_id}"))
-        )
+        cancelling = threading.Thread(target=lambda: answers.append(other.delete(f"/api/batches/{batch_id}")))
         cancelling.start()
         time.sleep(0.3)
         session.execute(update(Scan).where(Scan.id == claim.subject_id).values(prediction="Tumor"))
