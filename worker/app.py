@@ -43,7 +43,7 @@ def _configure_logging(**_: Any) -> None:
 
 @worker_process_init.connect
 def _start(**_: Any) -> None:
-    # Only pool children compute: parents, beat and Flower do without what that brings, 70 MB each.
+    # Only pool children compute: parents, beat and Flower do without what that brings, 40 MB each.
     try:
         from worker.process import WorkerProcess
 
