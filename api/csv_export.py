@@ -37,9 +37,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def csv_rows(sessions: sessionmaker[Session], batch_id: uuid.UUID) -> Iterator[str]:
     """The header, then a line for each scan; the rows are read as the client takes them."""
     yield _line(COLUMNS)
-    with sessions() as session:
-        for scan, job, identifier in batches.result_rows(session, batch_id):
-            yield _line(_values(scan, job, identifier))
+    for scan, job, identifier in batches.result_rows(sessions, batch_id):
+        yield _line(_values(scan, job, identifier))
 
 
 def _values(scan: Scan, job: Job, identifier: str) -> Sequence[Any]:

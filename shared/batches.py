@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.orm import Session, defer, joinedload
+from sqlalchemy.orm import Session, defer, joinedload, sessionmaker
 
 from shared import job_queries
 from shared.errors import ConflictError, NotFoundError
@@ -127,8 +127,11 @@ def scans_page(
     return [(scan, job) for scan, job in session.execute(query)]
 
 
-def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]]:
-    """(Scan, Job, Patient) of the batch in the order of arrival, read some at a time."""
+def result_rows(sessions: sessionmaker[Session], batch_id: uuid.UUID) -> Iterator[Sequence[Any]]:
+    """(Scan, Job, Patient.patient_id) of the batch in the order of arrival.
+
+    Read in pages, each in a transaction of its own: none is open while the reader takes its time.
+    """
     query = (
         select(Scan, Job, Patient.patient_id)
         .join(Job, Job.scan_id == Scan.id)
@@ -136,9 +139,16 @@ def result_rows(session: Session, batch_id: uuid.UUID) -> Iterator[Sequence[Any]
         .where(Job.batch_id == batch_id)
         .options(defer(Scan.explanation))  # most of a row, and no line shows it
         .order_by(Job.position)
-        .execution_options(yield_per=ROWS_AT_ONCE)
+        .limit(ROWS_AT_ONCE)
     )
-    yield from session.execute(query)
+    last = 0
+    while True:
+        with sessions() as session:
+            rows = session.execute(query.where(Job.position > last)).all()
+        yield from rows
+        if len(rows) < ROWS_AT_ONCE:
+            return
+        last = rows[-1].Job.position
 
 
 def _outcome(prediction: str | None, review: str | None) -> str:

@@ -13,10 +13,20 @@ from shared.settings import Settings
 
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
+IDLE_TRANSACTION_MS = 30_000  # no transaction of the product waits for anything but Postgres for so long
 RESTED_S = 1.0  # a connection that was used more lately is not tried out before its next use
 PRODUCT = "brain-scans"
 # A server that is cut off says nothing. Connections to it are given up after this.
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+# So does a machine that is cut off, whose transactions go on holding their locks: Postgres, by itself, waits
+# for hours. Where something between answers for the machine, only the bound on idle transactions helps.
+SERVER_OPTIONS = {
+    "timezone": "UTC",
+    "tcp_keepalives_idle": SILENCE["keepalives_idle"],
+    "tcp_keepalives_interval": SILENCE["keepalives_interval"],
+    "tcp_keepalives_count": SILENCE["keepalives_count"],
+    "tcp_user_timeout": SILENCE["tcp_user_timeout"],
+}
 
 
 def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
@@ -37,12 +47,20 @@ def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
             "connect_timeout": CONNECT_TIMEOUT_S,
             **SILENCE,
             "fallback_application_name": name,  # DATABASE_URL may give another one
-            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}",
+            "options": _options(),
         },
     )
     _try_out_connections(engine)
     count_returns(engine, settings.db_pool_size, settings.db_pool_size)
     return engine
+
+
+def _options() -> str:
+    bounds = {
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_TRANSACTION_MS,
+    }
+    return " ".join(f"-c {name}={value}" for name, value in (SERVER_OPTIONS | bounds).items())
 
 
 def _try_out_connections(engine: Engine) -> None:

@@ -30,6 +30,7 @@ def alone(services: Services) -> Iterator[Session]:
         session.commit()
         try:
             session.execute(text(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}"))
+            session.execute(text("SET idle_in_transaction_session_timeout = 0"))  # listing a store takes long
             session.commit()
             yield session
         finally:

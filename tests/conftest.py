@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SECRET = "a secret key that only the tests use"
 
 
+@pytest.hookimpl(optionalhook=True)  # as with `-p no:xdist`
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """With several processes (`make test`) the tests of a file stay in one, and all that share a browser."""
     return _ByFile(config, log)

@@ -70,6 +70,7 @@ class BatchSink:
             final = jobs.fail(
                 session, failures, settings.max_attempts, settings.retry_seconds, settings.outage_attempts
             )
+            failpoint("results-written")
         failpoint("results-recorded")
         self._leases.drop([result.claim for result in analysed] + [failure.claim for failure in failures])
         ended = {result.claim for result in kept}

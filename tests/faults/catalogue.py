@@ -18,6 +18,7 @@ POINTS = (
     "drawn",
     "picture-stored",
     "pictures-stored",
+    "results-written",
     "results-recorded",
     "leases-renewed",
     "report-claimed",

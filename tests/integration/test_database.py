@@ -15,17 +15,20 @@ from sqlalchemy.exc import OperationalError
 
 from shared import accounts, database
 from shared.database import make_engine, make_sessions
+from shared.maintenance import alone
 from shared.migrations import upgrade
 from shared.services import build_services
 from shared.settings import Settings
 from stack.ports import free_port
 from stack.postgres import Cluster
+from tests.faults.proxy import FaultProxy
 from tests.integration.conftest import ADMIN_PASSWORD
 from tests.servers.gunicorn import running_api
 
 CONNECTIONS = 4
 POLLERS = 8
 PATIENCE_S = 30
+LOCK, TRY_LOCK = text("SELECT pg_advisory_xact_lock(1)"), text("SELECT pg_try_advisory_xact_lock(1)")
 CRASH, CLEAN_STOP = signal.SIGQUIT, signal.SIGINT  # to Postgres
 
 
@@ -124,6 +127,54 @@ def test_polls_fail_at_most_while_postgres_is_away(
             answers_again = time.monotonic()
             polls.wait_for_more()
     assert {status for began, status in polls.seen if began >= answers_again} == {404}
+
+
+def test_what_a_silent_machine_has_locked_is_free_again(
+    settings: Settings, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_TRANSACTION_MS", 1000)
+    here = make_engine(settings)
+    with FaultProxy(postgres.port) as proxy, here.connect() as other:
+        url = postgres.url.replace(f":{postgres.port}/", f":{proxy.port}/")
+        there = make_engine(settings.model_copy(update={"database_url": SecretStr(url)}))
+        silent = there.connect()
+        silent.execute(LOCK)
+        with proxy.hanging():
+            assert not other.execute(TRY_LOCK).scalar_one(), "or there was nothing to free"
+            began = time.monotonic()
+            other.execute(LOCK)
+            assert time.monotonic() - began < PATIENCE_S / 2
+            other.rollback()
+        with pytest.raises(OperationalError):
+            silent.execute(text("SELECT 1"))
+        silent.close()
+        assert ask_all(there) == [1] * CONNECTIONS, "a machine that is back goes on"
+        there.dispose()
+    here.dispose()
+
+
+def test_postgres_gives_up_connections_on_which_nobody_answers(settings: Settings) -> None:
+    engine = make_engine(settings)
+    query = text("SELECT name, setting FROM pg_settings WHERE name LIKE 'tcp_keepalives_%'")
+    with engine.connect() as connection:
+        found = {
+            row.name.removeprefix("tcp_keepalives_"): int(row.setting) for row in connection.execute(query)
+        }
+    engine.dispose()
+    silence = found["idle"] + found["interval"] * found["count"]
+    assert 0 < found["idle"] < silence < database.IDLE_TRANSACTION_MS / 1000
+
+
+def test_maintenance_may_look_into_a_store_for_as_long_as_that_takes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_TRANSACTION_MS", 200)
+    services = build_services(settings)
+    with alone(services) as session:
+        session.execute(text("SELECT 1"))
+        time.sleep(0.6)
+        assert session.execute(text("SELECT 1")).scalar_one() == 1
+    services.sessions.kw["bind"].dispose()
 
 
 class Polls:
