@@ -1,15 +1,14 @@
 """A short way for the request that comes most: `GET /api/jobs/<id>` by somebody who may see the job.
 
 It stands before Flask, keeps the same rules, and gives one kind of answer: the job. A request that is
-unusual, or would be answered otherwise, goes the long way through Flask as if this were not here. Who serves
-several polls at once (`api.poll_rounds`) lets it look at all of them beforehand.
+unusual, or would be answered otherwise, goes the long way through Flask as if this were not here. Several
+polls at once (`api.poll_rounds`) are looked at together, and do without gunicorn's reading and writing too.
 """
 
 import re
-import threading
 import time
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -18,7 +17,7 @@ from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.http import is_resource_modified, remove_entity_headers
 
-from api import metrics
+from api import metrics, plain_requests
 from api.auth import may_see, token_in
 from api.job_answer import answer_with
 from api.links import is_host
@@ -61,6 +60,22 @@ class Sight(NamedTuple):
     pace: float | None
 
 
+class Seen(NamedTuple):
+    """A poll whose caller may see the job, looked at together with others."""
+
+    environ: WSGIEnvironment
+    sight: Sight
+    began: float  # time.perf_counter()
+
+
+class Answer(NamedTuple):
+    """What WSGI wants to know of an answer."""
+
+    status: HTTPStatus
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
 class PollLane:
     """A WSGI application in front of Flask's."""
 
@@ -71,47 +86,53 @@ class PollLane:
             bare = Response()
             bare.headers.clear()
             self._cors_headers = list(app.process_response(bare).headers)
-        self._foreseen = _Foreseen()
         self._closed_until = 0.0
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         question = self._question(environ)
-        body = self._short_way(question, environ, start_response) if question else None
-        return self._long_way(environ, start_response) if body is None else [body]
+        answer = self._short_way(environ, lambda: self._look({question})[question]) if question else None
+        if answer is None:
+            return self._long_way(environ, start_response)
+        start_response(f"{answer.status.value} {answer.status.phrase}", list(answer.headers))
+        return [answer.body]
 
     def is_open(self) -> bool:
         """False for a while after an error of the database."""
         return time.monotonic() >= self._closed_until
 
-    def foresee(self, heads: Sequence[bytes]) -> list[bool]:
-        """Look at what polls with these heads ask for, with one question to the database.
+    def look_at(self, heads: Sequence[bytes]) -> list[Seen | None]:
+        """Look at what the polls with these heads ask for, with one question to the database.
 
-        Returns which of them will find what they may see, unless their callers ask too often. This thread's
-        requests are answered by that, up to `forget`: a head is only a hint, and what a request asks for is
-        read from the request.
+        None for those that are to be answered elsewhere: no plain polls, or not with the job.
         """
-        self._foreseen.began = time.perf_counter()
-        questions = [self._question(_environ_of(head)) for head in heads]
+        began = time.perf_counter()
+        environs = [plain_requests.read_head(head) or {} for head in heads]
+        questions = [self._question(environ) for environ in environs]
         try:
-            self._foreseen.sights = self._look({question for question in questions if question})
+            sights = self._look({question for question in questions if question})
         except SQLAlchemyError:
             self._closed_until = time.monotonic() + OUTAGE_S
-        sights = [question and self._foreseen.sights.get(question) for question in questions]
-        limit = self._wiring.rate_limit
-        return [
-            sight is not None and self._shows(sight) and limit.has_room(str(sight.caller)) for sight in sights
-        ]
+            return [None] * len(heads)
+        seen: list[Seen | None] = []
+        for environ, question in zip(environs, questions, strict=True):
+            sight = sights[question] if question else None
+            seen.append(Seen(environ, sight, began) if sight and self._shown(sight) else None)
+        return seen
 
-    def forget(self) -> None:
-        """What was foreseen is over."""
-        self._foreseen.began, self._foreseen.sights = None, {}
+    def answer_to(self, seen: Seen) -> bytes | None:
+        """The answer as it goes over the wire, counted for the caller; None if that is one too many."""
+        answer = self._short_way(seen.environ, lambda: seen.sight, seen.began)
+        return plain_requests.write_answer(*answer) if answer else None
 
     def _question(self, environ: WSGIEnvironment) -> Question | None:
         """What is asked; None if this is no plain poll."""
-        path = _PATH.fullmatch(environ["PATH_INFO"])
+        path = _PATH.fullmatch(environ.get("PATH_INFO", ""))
         if path is None or environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING"):
             return None
-        if any(environ.get(name) for name in _UNUSUAL) or not is_host(environ.get("HTTP_HOST", "")):
+        host = environ.get("HTTP_HOST", "")
+        if any(environ.get(name) for name in _UNUSUAL) or not is_host(host):
+            return None
+        if environ.get("HTTP_X_FORWARDED_HOST", host) != host:  # which of them counts, others know
             return None
         token = token_in(environ)
         if not token or not self.is_open():
@@ -119,43 +140,37 @@ class PollLane:
         return Question(logins.digest(token), uuid.UUID(path[1]))
 
     def _short_way(
-        self, question: Question, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> bytes | None:
-        """The body of the answer that was begun; None if none was."""
-        began = self._foreseen.began or time.perf_counter()
+        self, environ: WSGIEnvironment, look: Callable[[], Sight], began: float | None = None
+    ) -> Answer | None:
+        """The answer, counted and logged; None if it is another one than the job."""
+        began = began or time.perf_counter()
         request_id = begin_request(environ)
         try:
-            sight = self._sight(question)
-            if sight is None or sight.job is None:
-                return None
-            status, headers, body = self._answer(environ, sight.job, sight.pace)
-            seconds = time.perf_counter() - began
-            note_answer(Answered("GET", ROUTE, status, seconds, None, len(body)), is_logged=True)
-        finally:
-            metrics.request_gone()
-        start_response(f"{status.value} {status.phrase}", [*headers, (HEADER, request_id)])
-        return body
-
-    def _sight(self, question: Question) -> Sight | None:
-        """What the caller may see, counted as a request of theirs; None if the answer is another one."""
-        try:
-            sight = self._foreseen.sights.get(question) or self._look({question})[question]
-            if not self._shows(sight):
+            sight = look()
+            job = self._shown(sight)
+            if job is None:
                 return None
             self._wiring.rate_limit.count_caller(str(sight.caller))
+            answer = self._answer(environ, job, sight.pace)
+            seconds = time.perf_counter() - began
+            note_answer(
+                Answered("GET", ROUTE, answer.status, seconds, None, len(answer.body)), is_logged=True
+            )
         except SQLAlchemyError:
             self._closed_until = time.monotonic() + OUTAGE_S
             return None
         except TooManyRequestsError:
             return None
-        return sight
+        finally:
+            metrics.request_gone()
+        return answer._replace(headers=[*answer.headers, (HEADER, request_id)])
 
-    def _shows(self, sight: Sight) -> bool:
-        """Whether there is a job, and the caller may see it."""
+    def _shown(self, sight: Sight) -> PolledJob | None:
+        """The job, if the caller may see it."""
         who, job = sight.caller, sight.job
         if who is None or job is None or not may_see(who, job):
-            return False
-        return not is_gated(self._wiring.services.settings, who)
+            return None
+        return None if is_gated(self._wiring.services.settings, who) else job
 
     def _look(self, questions: Collection[Question]) -> dict[Question, Sight]:
         if not questions:
@@ -172,32 +187,11 @@ class PollLane:
             sights[question] = Sight(callers.get(question.token_digest), job, pace)
         return sights
 
-    def _answer(
-        self, environ: WSGIEnvironment, job: PolledJob, pace: float | None
-    ) -> tuple[HTTPStatus, list[tuple[str, str]], bytes]:
+    def _answer(self, environ: WSGIEnvironment, job: PolledJob, pace: float | None) -> Answer:
         answer = answer_with(self._app, job_json(job, job.ahead, pace))
         own = {**standard_headers(self._wiring.services.settings), **answer.headers}
         headers = [*self._cors_headers, *own.items(), ("Content-Length", str(len(answer.body)))]
         if "HTTP_IF_NONE_MATCH" in environ and not is_resource_modified(environ, answer.etag):
             remove_entity_headers(headers)
-            return HTTPStatus.NOT_MODIFIED, headers, b""
-        return HTTPStatus.OK, headers, answer.body
-
-
-class _Foreseen(threading.local):
-    """What this thread has looked at beforehand, and since when it answers by that."""
-
-    def __init__(self) -> None:
-        self.began: float | None = None  # time.perf_counter()
-        self.sights: dict[Question, Sight] = {}
-
-
-def _environ_of(head: bytes) -> WSGIEnvironment:
-    """What WSGI would make of the head of a request without proxies, about."""
-    first, *fields = head.decode("latin-1").split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    environ = {"REQUEST_METHOD": method, "PATH_INFO": path}
-    for line in fields:
-        name, _, value = line.partition(":")
-        environ[f"HTTP_{name.upper().replace('-', '_')}"] = value.strip()
-    return environ
+            return Answer(HTTPStatus.NOT_MODIFIED, headers, b"")
+        return Answer(HTTPStatus.OK, headers, answer.body)

@@ -7,14 +7,17 @@ as much on waiting for each other as on the answers.
 import fcntl
 import queue
 import re
+import socket
 import struct
 import termios
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from api.poll_lane import PollLane
+from api.poll_lane import PollLane, Seen
 from shared.logs import get_logger
+from shared.timed_socket import TimedSocket
 
 MOST_AT_ONCE = 64
 GIVEN_BACK_AT_ONCE = 8
@@ -29,14 +32,14 @@ class PollRounds(threading.Thread):
     def __init__(
         self,
         lane: PollLane,
-        answer: Callable[[Any], Any],
-        finish: Callable[[Sequence[tuple[Any, Any]]], None],
+        finish: Callable[[Sequence[tuple[Any, bool]]], None],
         pass_on: Callable[[Any], None],
+        may_stay: Callable[[], bool],
     ) -> None:
-        """`answer` serves the request on a connection and says whether another may follow; `finish` gets
-        that of some at a time; `pass_on` serves a connection elsewhere."""
+        """`finish` gets some answered connections at a time, and of each whether another request may follow;
+        `pass_on` serves a connection elsewhere; `may_stay` tells whether connections are kept open."""
         super().__init__(name="polls", daemon=True)
-        self._lane, self._answer, self._finish, self._pass_on = lane, answer, finish, pass_on
+        self._lane, self._finish, self._pass_on, self._may_stay = lane, finish, pass_on, may_stay
         self._waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def take(self, conn: Any) -> bool:
@@ -56,23 +59,50 @@ class PollRounds(threading.Thread):
             self._round(conns)
 
     def _round(self, conns: Sequence[Any]) -> None:
-        try:
-            are_ours = self._lane.foresee([conn.sock.head for conn in conns])
-        except Exception:  # whatever it is: who asks finds out elsewhere, and the thread goes on
-            log.exception("polls not answered together")
-            are_ours = [False] * len(conns)
+        seen: Sequence[Seen | None] = [None] * len(conns)
+        with _telling():
+            seen = self._lane.look_at([conn.sock.head for conn in conns])
         answered = []
-        for conn, is_ours in zip(conns, are_ours, strict=True):
-            if is_ours:
-                answered.append((conn, self._answer(conn)))
-            else:
+        for conn, poll in zip(conns, seen, strict=True):
+            answer = None
+            with _telling():
+                answer = self._lane.answer_to(poll) if poll is not None and self._may_stay() else None
+            if answer is None:
                 self._pass_on(conn)
+                continue
+            conn.init()
+            answered.append((conn, _exchange(conn.sock, answer)))
             if len(answered) == GIVEN_BACK_AT_ONCE:  # while others are answered these ask anew
                 self._finish(answered)
                 answered = []
-        self._lane.forget()
         if answered:
             self._finish(answered)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Whatever goes wrong: who asks finds out elsewhere, and the thread goes on."""
+    try:
+        yield
+    except Exception:
+        log.exception("polls not answered together")
+
+
+def _exchange(sock: TimedSocket, answer: bytes) -> bool:
+    """Take the request off the connection and send its answer. Returns whether the client is still there."""
+    size = len(sock.head)
+    sock.begin()
+    try:
+        sock.recv(size)
+        sent = 0
+        with suppress(BlockingIOError):
+            sent = socket.socket.send(sock, answer)  # at once: nothing lies before it
+        if sent < len(answer):
+            sock.settimeout(None)
+            sock.sendall(answer[sent:])
+    except OSError:
+        return False
+    return True
 
 
 def _has_unsent(sock: Any) -> bool:

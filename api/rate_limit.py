@@ -25,10 +25,6 @@ class RateLimit:
         """Raises `TooManyRequestsError`."""
         self._count(self._of_callers, "caller", caller)
 
-    def has_room(self, caller: str) -> bool:
-        """Whether `count_caller` would pass, as far as is known yet."""
-        return self._window != time.time() // WINDOW_S or self._counts["caller", caller] < self._of_callers
-
     def count_address(self, address: str) -> None:
         """Raises `TooManyRequestsError`."""
         self._count(self._of_addresses, "address", address)

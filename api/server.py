@@ -61,11 +61,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         from api.poll_lane import POLL_LANE
         from api.poll_rounds import PollRounds
 
-        def finish(answered: Sequence[tuple[Any, Any]]) -> None:
+        def finish(answered: Sequence[tuple[Any, bool]]) -> None:
             self.method_queue.defer(self.finish_polls, answered)
 
-        lane = self.wsgi.extensions[POLL_LANE]
-        self.polls = PollRounds(lane, self.handle, finish, super().enqueue_req)
+        def may_stay() -> bool:
+            return bool(self.alive) and len(self.keepalived_conns) < self.max_keepalived
+
+        self.polls = PollRounds(self.wsgi.extensions[POLL_LANE], finish, super().enqueue_req, may_stay)
         self.polls.start()
         super().run()
 
@@ -110,7 +112,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         else:
             super().finish_request(conn, fs)
 
-    def finish_polls(self, answered: Sequence[tuple[Any, Any]]) -> None:
+    def finish_polls(self, answered: Sequence[tuple[Any, bool]]) -> None:
         """The main loop has these connections back."""
         for conn, result in answered:
             done: Future[Any] = Future()

@@ -19,6 +19,7 @@ from api.poll_lane import POLL_LANE
 from api.poll_rounds import MOST_AT_ONCE, PollRounds
 from api.request_log import Answered
 from shared.services import Services
+from shared.timed_socket import TimedSocket
 from tests.integration.sending import as_, new_patient, pictures, send
 from tests.security.raw_http import HOST, connect, say
 
@@ -102,20 +103,16 @@ class Connection:
     """One on which a poll has come, with nobody at its other end."""
 
     def __init__(self, asked: Asked, closing: ExitStack) -> None:
-        self.sock, other = (closing.enter_context(end) for end in Ends.pair())
-        self.other, self.asked = other, asked
-        self.sock.head = asked.request
+        own, self.other = socket.socketpair()
+        self.sock = TimedSocket(own.family, own.type, own.proto, fileno=own.detach())
+        for end in (self.sock, self.other):
+            closing.enter_context(end)
+        self.other.sendall(asked.request)
+        self.sock.settimeout(0)
+        self.asked, self.sock.head = asked, asked.request
 
-
-class Ends(socket.socket):
-    """A socket with a place for a head."""
-
-    head = b""
-
-    @classmethod
-    def pair(cls) -> Iterator["Ends"]:
-        for end in socket.socketpair():
-            yield cls(end.family, end.type, end.proto, fileno=end.detach())
+    def init(self) -> None:
+        """gunicorn would make a parser for what comes later."""
 
 
 class Outcome:
@@ -149,14 +146,15 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-def rounds_of(client: FlaskClient, answer: Callable[[Any], Any]) -> tuple[PollRounds, Outcome]:
+def rounds_of(client: FlaskClient, *, may_stay: bool = True) -> tuple[PollRounds, Outcome]:
     outcome = Outcome()
 
-    def finish(answered: Sequence[tuple[Any, Any]]) -> None:
+    def finish(answered: Sequence[tuple[Any, bool]]) -> None:
+        assert all(is_there for _, is_there in answered)
         outcome.answered += [conn for conn, _ in answered]
 
     lane = client.application.extensions[POLL_LANE]
-    return PollRounds(lane, answer, finish, outcome.passed_on.append), outcome
+    return PollRounds(lane, finish, outcome.passed_on.append, lambda: may_stay), outcome
 
 
 def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
@@ -165,18 +163,14 @@ def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
     asked = questions[:MOST_AT_ONCE]
     engine = services.sessions.kw["bind"]
 
-    def answer(conn: Connection) -> bool:
-        token = conn.asked.request.split(b"Authorization: ")[1].split(b"\r\n")[0].decode()
-        got = admin.get(f"/api/jobs/{conn.asked.job_id}", headers={"Authorization": token})
-        assert got.json["data"]["id"] == conn.asked.job_id
-        return True
-
     with ExitStack() as closing, statements(engine) as told:
-        rounds, outcome = rounds_of(admin, answer)
+        rounds, outcome = rounds_of(admin)
         conns = [Connection(question, closing) for question in asked]
         assert all(rounds.take(conn) for conn in conns)
         rounds.start()
         wait_for(lambda: outcome.has(len(asked)))
+        for conn in outcome.answered:
+            assert read_answer(conn.other)[1]["data"]["id"] == conn.asked.job_id
     assert [conn.asked for conn in outcome.answered] == [one for one in asked if one.status == 200]
     assert [conn.asked for conn in outcome.passed_on] == [one for one in asked if one.status != 200]
     reads = [statement for statement in told if statement.startswith("SELECT")]
@@ -189,12 +183,9 @@ def test_what_a_poll_waits_for_others_counts_as_its_time(
     answers: list[Answered] = []
     monkeypatch.setattr(poll_lane, "note_answer", lambda answered, **_: answers.append(answered))
     lane = admin.application.extensions[POLL_LANE]
-    staff = questions[1]
-    assert lane.foresee([staff.request]) == [True]
-    lane._foreseen.began -= 60  # so long have others taken
-    for _ in range(2):
-        assert admin.get(f"/api/jobs/{staff.job_id}").status_code == 200
-        lane.forget()
+    (seen,) = lane.look_at([questions[1].request])
+    assert lane.answer_to(seen._replace(began=seen.began - 60))  # so long have others taken
+    assert lane.answer_to(seen)
     first, second = (answered.seconds for answered in answers)
     assert second < 60 <= first
 
@@ -205,16 +196,16 @@ def test_who_asks_too_often_is_left_to_others(
     monkeypatch.setattr(rate_limit, "time", SimpleNamespace(time=lambda: 30.0))  # no minute ends
     limited = as_(admin, services, requests_per_minute=1)
     staff, owner = questions[1], questions[0]
-    path = f"/api/jobs/{staff.job_id}"
-    assert [limited.get(path).status_code for _ in range(2)] == [200, 429]
     lane = limited.application.extensions[POLL_LANE]
-    assert lane.foresee([staff.request, owner.request]) == [False, True]
+    seen = lane.look_at([staff.request, owner.request, staff.request])
+    assert [lane.answer_to(one) is None for one in seen] == [False, False, True]
+    assert limited.get(f"/api/jobs/{staff.job_id}").status_code == 429
 
 
 def test_what_is_no_poll_or_would_have_to_wait_is_not_taken(
     admin: FlaskClient, questions: list[Asked]
 ) -> None:
-    rounds, _ = rounds_of(admin, lambda _: True)
+    rounds, _ = rounds_of(admin)
     with ExitStack() as closing:
         conn = Connection(questions[0], closing)
         for head in (b"", b"POST" + conn.sock.head[3:], conn.sock.head.replace(b"HTTP/1.1", b"HTTP/1.0")):
@@ -227,6 +218,16 @@ def test_what_is_no_poll_or_would_have_to_wait_is_not_taken(
         assert rounds.take(conn)
 
 
+def test_a_worker_that_stops_answers_no_more_in_rounds(admin: FlaskClient, questions: list[Asked]) -> None:
+    rounds, outcome = rounds_of(admin, may_stay=False)  # gunicorn says that the connection ends
+    rounds.start()
+    with ExitStack() as closing:
+        conn = Connection(questions[0], closing)
+        assert rounds.take(conn)
+        wait_for(lambda: outcome.passed_on == [conn])
+        assert conn.sock.recv(4096) == conn.asked.request, "nothing was taken off it"
+
+
 @pytest.mark.parametrize("error", [psycopg2.OperationalError("made up"), ValueError("made up")])
 def test_what_cannot_be_looked_up_is_left_to_others_and_the_next_round_goes_on(
     admin: FlaskClient, services: Services, questions: list[Asked], error: Exception
@@ -236,7 +237,7 @@ def test_what_cannot_be_looked_up_is_left_to_others_and_the_next_round_goes_on(
     def refuse(*_: object) -> None:
         raise error
 
-    rounds, outcome = rounds_of(admin, lambda _: True)
+    rounds, outcome = rounds_of(admin)
     rounds.start()
     with ExitStack() as closing:
         event.listen(engine, "before_cursor_execute", refuse)
