@@ -26,6 +26,8 @@ from worker.rendering import ReportRenderer
 from worker.stopping import listen
 from worker.watchdog import Turns
 
+NICENESS = 5  # where the API shares the cores, who asks is answered before who computes
+
 log = get_logger(__name__)
 
 
@@ -33,6 +35,7 @@ class WorkerProcess:
     """The collaborators of this process' tasks."""
 
     def __init__(self, settings: Settings) -> None:
+        os.nice(NICENESS)
         keep_freed_memory()
         self._metrics = serve_metrics(settings)
         self.services = build_services(settings, f"worker-{settings.worker_role}")

@@ -1,6 +1,7 @@
 """Machines, as far as a network can tell: each is a network namespace with an address and a name."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -28,8 +29,9 @@ class Machine:
 
     def __init__(self, number: int) -> None:
         self.host = f"machine-{number}"
-        self.here = f"10.231.{number}.1"
-        self._address = f"10.231.{number}.2"
+        network = f"10.{128 + secrets.randbelow(127)}.{secrets.randbelow(255)}"  # another run may be on
+        self.here = f"{network}.1"
+        self._address = f"{network}.2"
         self._space = f"scans-{uuid.uuid4().hex[:6]}"  # a link's name has at most 15 characters
         self._workers: list[subprocess.Popen[bytes]] = []
 

@@ -77,7 +77,9 @@ def test_a_killed_worker_child_loses_nothing(
     until(lambda: len(worker.events("batch finished")) > 0, "the first batch is done")
     with real_services.sessions() as session:
         name = session.scalars(select(Worker.name)).first()
-    os.kill(int(str(name).rsplit(":", 1)[-1]), signal.SIGKILL)
+    child = int(str(name).rsplit(":", 1)[-1])
+    assert os.getpriority(os.PRIO_PROCESS, child) > os.getpriority(os.PRIO_PROCESS, worker.process.pid)
+    os.kill(child, signal.SIGKILL)
     until(lambda: all_ended(real_services, 60), "all scans are analysed after the kill")
     assert len(worker.events("model loaded")) == 2
     assert count(real_services, select(func.max(Job.attempt))) <= 2
