@@ -8,7 +8,6 @@ for requests only, and not for one whose body comes, or whose answer is read, mo
 
 import socket
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 from selectors import EVENT_READ
@@ -61,13 +60,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         from api.poll_lane import POLL_LANE
         from api.poll_rounds import PollRounds
 
-        def finish(answered: Sequence[tuple[Any, bool]]) -> None:
-            self.method_queue.defer(self.finish_polls, answered)
-
-        def may_stay() -> bool:
-            return bool(self.alive) and len(self.keepalived_conns) < self.max_keepalived
-
-        self.polls = PollRounds(self.wsgi.extensions[POLL_LANE], finish, super().enqueue_req, may_stay)
+        self.polls = PollRounds(self.wsgi.extensions[POLL_LANE], self, self.cfg.keepalive)
         self.polls.start()
         super().run()
 
@@ -112,12 +105,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         else:
             super().finish_request(conn, fs)
 
-    def finish_polls(self, answered: Sequence[tuple[Any, bool]]) -> None:
-        """The main loop has these connections back."""
-        for conn, result in answered:
-            done: Future[Any] = Future()
-            done.set_result(result)
-            self.finish_request(conn, done)
+    def keeps_polls(self) -> bool:
+        """Of `api.poll_rounds.Server`."""
+        return bool(self.alive) and len(self.keepalived_conns) + len(self.polls) <= self.max_keepalived
+
+    def answer_elsewhere(self, conn: Any) -> None:
+        """Of `api.poll_rounds.Server`."""
+        super().enqueue_req(conn)
+
+    def take_back(self, conn: Any, may_follow: bool) -> None:
+        """Of `api.poll_rounds.Server`: the main loop has the connection again."""
+        done: Future[Any] = Future()
+        done.set_result(may_follow)
+        self.method_queue.defer(self.finish_request, conn, done)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         shown = type(exc)("not shown") if isinstance(exc, QUOTING) else exc

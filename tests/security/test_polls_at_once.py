@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -115,15 +115,22 @@ class Connection:
         """gunicorn would make a parser for what comes later."""
 
 
-class Outcome:
-    """What became of connections."""
+class Server:
+    """Notes what becomes of connections."""
 
     def __init__(self) -> None:
-        self.answered: list[Connection] = []
-        self.passed_on: list[Connection] = []
+        self.keeps = True
+        self.elsewhere: list[Connection] = []
+        self.back: list[tuple[Connection, bool]] = []
 
-    def has(self, count: int) -> bool:
-        return len(self.answered) + len(self.passed_on) == count
+    def keeps_polls(self) -> bool:
+        return self.keeps
+
+    def answer_elsewhere(self, conn: Connection) -> None:
+        self.elsewhere.append(conn)
+
+    def take_back(self, conn: Connection, may_follow: bool) -> None:
+        self.back.append((conn, may_follow))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -146,15 +153,9 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-def rounds_of(client: FlaskClient, *, may_stay: bool = True) -> tuple[PollRounds, Outcome]:
-    outcome = Outcome()
-
-    def finish(answered: Sequence[tuple[Any, bool]]) -> None:
-        assert all(is_there for _, is_there in answered)
-        outcome.answered += [conn for conn, _ in answered]
-
-    lane = client.application.extensions[POLL_LANE]
-    return PollRounds(lane, finish, outcome.passed_on.append, lambda: may_stay), outcome
+def rounds_of(client: FlaskClient, keep_seconds: float = 60) -> tuple[PollRounds, Server]:
+    server = Server()
+    return PollRounds(client.application.extensions[POLL_LANE], server, keep_seconds), server
 
 
 def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
@@ -164,15 +165,15 @@ def test_a_round_asks_once_and_leaves_to_others_what_is_no_plain_success(
     engine = services.sessions.kw["bind"]
 
     with ExitStack() as closing, statements(engine) as told:
-        rounds, outcome = rounds_of(admin)
+        rounds, server = rounds_of(admin)
         conns = [Connection(question, closing) for question in asked]
         assert all(rounds.take(conn) for conn in conns)
         rounds.start()
-        wait_for(lambda: outcome.has(len(asked)))
-        for conn in outcome.answered:
+        answered = [conn for conn in conns if conn.asked.status == 200]
+        for conn in answered:
             assert read_answer(conn.other)[1]["data"]["id"] == conn.asked.job_id
-    assert [conn.asked for conn in outcome.answered] == [one for one in asked if one.status == 200]
-    assert [conn.asked for conn in outcome.passed_on] == [one for one in asked if one.status != 200]
+        wait_for(lambda: len(server.elsewhere) + len(answered) == len(conns))
+    assert [conn.asked for conn in server.elsewhere] == [one for one in asked if one.status != 200]
     reads = [statement for statement in told if statement.startswith("SELECT")]
     assert len(reads) <= 3, "logins, jobs, and how fast those that wait go on"
 
@@ -218,14 +219,54 @@ def test_what_is_no_poll_or_would_have_to_wait_is_not_taken(
         assert rounds.take(conn)
 
 
-def test_a_worker_that_stops_answers_no_more_in_rounds(admin: FlaskClient, questions: list[Asked]) -> None:
-    rounds, outcome = rounds_of(admin, may_stay=False)  # gunicorn says that the connection ends
+def test_who_has_polled_is_waited_for_until_something_else_comes(
+    admin: FlaskClient, questions: list[Asked]
+) -> None:
+    rounds, server = rounds_of(admin)
+    rounds.start()
+    asked = questions[0].request
+    with ExitStack() as closing:
+        conns = [Connection(questions[0], closing) for _ in range(4)]
+        for turn in range(3):
+            for conn in conns:
+                if turn:
+                    conn.other.sendall(asked)
+                else:
+                    assert rounds.take(conn)
+            assert [read_answer(conn.other)[0] for conn in conns] == [200] * 4
+            assert len(rounds) == 4
+        conns[0].other.sendall(asked[:-2])  # the rest will come later
+        conns[1].other.sendall(asked.replace(b"GET", b"PUT"))
+        conns[2].other.sendall(asked + asked)
+        conns[3].other.close()
+        wait_for(lambda: len(server.back) == 4)
+        assert {conn for conn, may_follow in server.back if may_follow} == set(conns)
+        assert conns[1].sock.recv(4096) == asked.replace(b"GET", b"PUT"), "nothing was taken off it"
+        assert (len(rounds), server.elsewhere) == (0, [])
+
+
+def test_a_connection_on_which_nothing_comes_is_ended(admin: FlaskClient, questions: list[Asked]) -> None:
+    rounds, server = rounds_of(admin, keep_seconds=1)
     rounds.start()
     with ExitStack() as closing:
         conn = Connection(questions[0], closing)
         assert rounds.take(conn)
-        wait_for(lambda: outcome.passed_on == [conn])
-        assert conn.sock.recv(4096) == conn.asked.request, "nothing was taken off it"
+        read_answer(conn.other)
+        assert server.back == []
+        wait_for(lambda: server.back == [(conn, False)])
+
+
+def test_a_server_that_stops_has_its_connections_back(admin: FlaskClient, questions: list[Asked]) -> None:
+    rounds, server = rounds_of(admin)
+    rounds.start()
+    with ExitStack() as closing:
+        kept, late = (Connection(questions[0], closing) for _ in range(2))
+        assert rounds.take(kept)
+        read_answer(kept.other)
+        server.keeps = False
+        assert rounds.take(late)
+        wait_for(lambda: (server.elsewhere, server.back) == ([late], [(kept, True)]))
+        assert late.sock.recv(4096) == late.asked.request, "nothing was taken off it"
 
 
 @pytest.mark.parametrize("error", [psycopg2.OperationalError("made up"), ValueError("made up")])
@@ -237,16 +278,16 @@ def test_what_cannot_be_looked_up_is_left_to_others_and_the_next_round_goes_on(
     def refuse(*_: object) -> None:
         raise error
 
-    rounds, outcome = rounds_of(admin)
+    rounds, server = rounds_of(admin)
     rounds.start()
     with ExitStack() as closing:
         event.listen(engine, "before_cursor_execute", refuse)
         first, second = (Connection(questions[0], closing) for _ in range(2))
         assert rounds.take(first)
-        wait_for(lambda: outcome.passed_on == [first])
+        wait_for(lambda: server.elsewhere == [first])
         event.remove(engine, "before_cursor_execute", refuse)
         lane = admin.application.extensions[POLL_LANE]
         assert lane.is_open() == isinstance(error, ValueError)
         lane._closed_until = 0.0
         assert rounds.take(second)
-        wait_for(lambda: outcome.answered == [second])
+        assert read_answer(second.other)[0] == 200
