@@ -4,6 +4,7 @@ import csv
 import io
 import threading
 import time
+import uuid
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 
+from api.csv_export import csv_rows
 from shared import jobs
 from shared.models import Job, JobKind, JobStatus, Scan
 from shared.services import Services
@@ -179,6 +181,16 @@ def test_results_are_sent_as_they_are_read(admin: FlaskClient, patient_id: int, 
     answer = admin.get(f"/api/batches/{batch_id}/results.csv", buffered=False)
     assert answer.content_length is None, "its length is not known: it is streamed"
     assert len(list(csv.reader(io.StringIO(answer.text)))) == 2501
+
+
+def test_no_transaction_is_open_while_a_reader_of_results_takes_its_time(
+    admin: FlaskClient, patient_id: int, services: Services
+) -> None:
+    batch_id = new_batch(admin)
+    fill(services, patient_id, batch_id, 1001, JobStatus.SUCCEEDED)
+    lines = csv_rows(services.sessions, uuid.UUID(batch_id))
+    pool = services.sessions.kw["bind"].pool
+    assert [pool.checkedout() for _ in zip(range(1002), lines, strict=False)] == [0] * 1002
 
 
 def test_a_cancelled_batch_takes_no_more_and_leaves_nothing_to_do(
