@@ -29,6 +29,7 @@ from tests.integration.conftest import (  # noqa: F401 - fixtures
     services,
 )
 from tests.integration.test_access import callers, patients, world  # noqa: F401 - fixtures
+from tests.security.polls import Asked, questions_of
 from tests.servers.gunicorn import running_api
 
 PUBLIC_URL = "https://scans.example.org"
@@ -49,6 +50,11 @@ def browser(services: Services, admin: FlaskClient) -> FlaskClient:  # noqa: F81
     answer = client.post("/api/admin/login", json={"username": "admin", "password": ADMIN_PASSWORD})
     assert answer.status_code == 200
     return client
+
+
+@pytest.fixture
+def questions(admin: FlaskClient, services: Services) -> list[Asked]:  # noqa: F811 - fixtures
+    return questions_of(admin, services)
 
 
 @pytest.fixture(scope="session")
