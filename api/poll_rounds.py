@@ -26,7 +26,6 @@ from shared.timed_socket import TimedSocket
 
 MOST_AT_ONCE = 64
 LOOK_SECONDS = 0.5  # so often at what is no event: time-outs, and whether the server stops
-HEAD_END = b"\r\n\r\n"
 _LOOKS_LIKE_POLL = re.compile(rb"GET /api/jobs/[0-9a-f-]{36} HTTP/1\.1\r\n")
 
 log = get_logger(__name__)
@@ -97,13 +96,11 @@ class PollRounds(threading.Thread):
     def _has_poll(self, conn: Any) -> bool:
         """Look at what has come on a kept connection; without a whole poll it goes back to the server."""
         try:
-            fresh = conn.sock.recv(LARGEST_HEAD, socket.MSG_PEEK)
+            conn.sock.note_head(conn.sock.recv(LARGEST_HEAD, socket.MSG_PEEK))
         except OSError:
-            fresh = b""
-        if fresh.endswith(HEAD_END) and fresh.count(HEAD_END) == 1:
-            conn.sock.head = fresh
-            if self._is_for_here(conn.sock):
-                return True
+            conn.sock.note_head(b"")
+        if self._is_for_here(conn.sock):
+            return True
         self._give_back(conn, may_follow=True)
         return False
 

@@ -4,6 +4,7 @@ gunicorn's own threaded worker gives a thread to every connection: as many silen
 it, and each client that does not hang up after its answer stops its main loop for two seconds. Here the main
 loop, which holds hundreds of connections, waits for the whole head of a request and for the end. A thread is
 for requests only, and not for one whose body comes, or whose answer is read, more slowly than said below.
+Polls and their connections have one thread for all of them (`api.poll_rounds`).
 """
 
 import socket
@@ -20,12 +21,11 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from shared.logs import server_logging
 from shared.metrics import multiprocess
-from shared.timed_socket import TimedSocket
+from shared.timed_socket import HEAD_END, TimedSocket
 
 LEAN_BACK_SECONDS, MOST_LEAN_BACK_SECONDS = 0.00005, 0.001  # for each connection, before one more is taken
 HEAD_SECONDS = 10  # for the whole head of a request
 LARGEST_HEAD = 32_768
-HEAD_END = b"\r\n\r\n"
 UNREAD_SECONDS = 0.5  # for the rest of a body that the route did not read
 LINGER_SECONDS = 2.0
 MOST_DRAINED = 65_536  # bytes that are thrown away after the answer
@@ -193,7 +193,7 @@ def _has_head(sock: TimedSocket) -> bool:
     sock.head_seen = len(seen)
     if HEAD_END in seen:
         sock.head_seen = 0
-        sock.head = fresh if not sock.held and fresh.index(HEAD_END) + len(HEAD_END) == len(fresh) else b""
+        sock.note_head(fresh)
         return True
     if is_stuck or len(seen) >= LARGEST_HEAD:
         return True

@@ -18,15 +18,6 @@ RESTED_S = 1.0  # a connection that was used more lately is not tried out before
 PRODUCT = "brain-scans"
 # A server that is cut off says nothing. Connections to it are given up after this.
 SILENCE = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
-# So does a machine that is cut off, whose transactions go on holding their locks: Postgres, by itself, waits
-# for hours. Where something between answers for the machine, only the bound on idle transactions helps.
-SERVER_OPTIONS = {
-    "timezone": "UTC",
-    "tcp_keepalives_idle": SILENCE["keepalives_idle"],
-    "tcp_keepalives_interval": SILENCE["keepalives_interval"],
-    "tcp_keepalives_count": SILENCE["keepalives_count"],
-    "tcp_user_timeout": SILENCE["tcp_user_timeout"],
-}
 
 
 def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
@@ -56,11 +47,22 @@ def make_engine(settings: Settings, name: str = PRODUCT) -> Engine:
 
 
 def _options() -> str:
-    bounds = {
+    """What Postgres is told of each session.
+
+    A machine that is cut off says nothing, too, and its transactions go on holding their locks: by itself
+    Postgres waits for hours. Where something between answers for the machine, only the bound on idle
+    transactions helps.
+    """
+    settings = {
+        "timezone": "UTC",
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_TRANSACTION_MS,
+        "tcp_keepalives_idle": SILENCE["keepalives_idle"],
+        "tcp_keepalives_interval": SILENCE["keepalives_interval"],
+        "tcp_keepalives_count": SILENCE["keepalives_count"],
+        "tcp_user_timeout": SILENCE["tcp_user_timeout"],
     }
-    return " ".join(f"-c {name}={value}" for name, value in (SERVER_OPTIONS | bounds).items())
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
 def _try_out_connections(engine: Engine) -> None:

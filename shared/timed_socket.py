@@ -8,6 +8,7 @@ from typing import Any
 
 PATIENCE_SECONDS = 10.0  # that a thread waits at a time, and in one request beyond the time
 SLOWEST = 10_000  # that as many bytes in a second take
+HEAD_END = b"\r\n\r\n"  # of an HTTP request
 
 
 class TimedSocket(socket.socket):
@@ -26,6 +27,11 @@ class TimedSocket(socket.socket):
     def begin(self) -> None:
         """Count anew, for the next request."""
         self.waited, self.moved, self.head = 0.0, 0, b""
+
+    def note_head(self, fresh: bytes) -> None:
+        """Keep what lies here, unread, if it is the head of one request and nothing else."""
+        is_one = fresh.endswith(HEAD_END) and fresh.index(HEAD_END) == len(fresh) - len(HEAD_END)
+        self.head = fresh if is_one and not self.held else b""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         own = self.gettimeout()
