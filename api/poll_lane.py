@@ -177,7 +177,7 @@ class PollLane:
             return {}
         with self._wiring.services.sessions() as session:
             callers = logins.callers_of(session, {question.token_digest for question in questions})
-            jobs = polled_jobs.read(session, {question.job_id for question in questions})
+            jobs = polled_jobs.read_with_places(session, {question.job_id for question in questions})
             queued = {job.kind for job in jobs.values() if job.status == JobStatus.QUEUED}
             paces = {kind: self._wiring.pace.seconds_per_job(session, kind) for kind in queued}
         sights = {}

@@ -9,6 +9,7 @@ from api.wiring import services
 from shared import reports, scans
 from shared.logins import Caller
 from shared.models import Job, JobKind
+from shared.polled_jobs import PolledJob
 from shared.settings import Settings
 
 NO_REPORT = {"code": "NOT_RELEASED", "message": "There is no report before a reader has judged the scans."}
@@ -24,7 +25,7 @@ def sees_only_released() -> bool:
     return is_gated(services().settings, caller_or_none())
 
 
-def held_back(jobs: Sequence[Job]) -> set[uuid.UUID]:
+def held_back(jobs: Sequence[Job | PolledJob]) -> set[uuid.UUID]:
     """Those of the jobs whose result the caller may not see yet."""
     if not sees_only_released():
         return set()

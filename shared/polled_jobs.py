@@ -1,11 +1,11 @@
-"""What a poll shows of a job, in plain columns: objects of four tables cost more than the question itself."""
+"""What polls show of jobs, in plain columns: objects of four tables cost more than the question itself."""
 
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, case, func, select
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, bindparam, case, func, null, select
 from sqlalchemy.orm import Session, aliased
 
 from shared.models import Job, JobKind, JobStatus, Mail, Report, Scan, Stage
@@ -52,7 +52,7 @@ class PolledMail(NamedTuple):
 class PolledJob(NamedTuple):
     """Columns of jobs, by their names, and what the job is about.
 
-    `ahead`: how many older jobs of its kind and lane are queued, if it is queued itself.
+    `ahead`: how many older jobs of its kind and lane are queued, if it is queued itself and was counted.
     """
 
     id: uuid.UUID
@@ -96,24 +96,41 @@ _OF_JOB = PolledJob._fields[:-4]
 _SCAN_AT = len(_OF_JOB) + 1
 _REPORT_AT = _SCAN_AT + len(PolledScan._fields)
 _MAIL_AT = _REPORT_AT + len(PolledReport._fields)
-_BY_IDS = (  # built once
-    select(
-        *_columns(Job, _OF_JOB),
-        _AHEAD,
-        *_columns(Scan, PolledScan._fields),
-        *_columns(Report, PolledReport._fields),
-        *_columns(Mail, PolledMail._fields),
+
+
+def _by_ids(ahead: ColumnElement[Any]) -> Select[Any]:
+    return (
+        select(
+            *_columns(Job, _OF_JOB),
+            ahead,
+            *_columns(Scan, PolledScan._fields),
+            *_columns(Report, PolledReport._fields),
+            *_columns(Mail, PolledMail._fields),
+        )
+        .outerjoin(Scan, Scan.id == Job.scan_id)
+        .outerjoin(Report, Report.id == Job.report_id)
+        .outerjoin(Mail, Mail.id == Job.mail_id)
+        .where(Job.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
     )
-    .outerjoin(Scan, Scan.id == Job.scan_id)
-    .outerjoin(Report, Report.id == Job.report_id)
-    .outerjoin(Mail, Mail.id == Job.mail_id)
-    .where(Job.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
-)
+
+
+_BY_IDS, _BY_IDS_WITH_PLACES = _by_ids(null()), _by_ids(_AHEAD)  # built once
 
 
 def read(session: Session, job_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, PolledJob]:
-    """Jobs by id; unknown ids are left out."""
-    return {row[0]: _polled(row) for row in session.execute(_BY_IDS, {"ids": list(job_ids)})}
+    """Jobs by id, their places not counted; unknown ids are left out."""
+    return _read(session, _BY_IDS, job_ids)
+
+
+def read_with_places(session: Session, job_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, PolledJob]:
+    """As `read`, each queued job with its place: a count that is worth it for some, not for five hundred."""
+    return _read(session, _BY_IDS_WITH_PLACES, job_ids)
+
+
+def _read(
+    session: Session, statement: Select[Any], job_ids: Collection[uuid.UUID]
+) -> dict[uuid.UUID, PolledJob]:
+    return {row[0]: _polled(row) for row in session.execute(statement, {"ids": list(job_ids)})}
 
 
 def _polled(row: Sequence[Any]) -> PolledJob:

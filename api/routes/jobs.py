@@ -26,9 +26,10 @@ from api.schemas.jobs import (
 from api.view_result import ViewResult
 from api.waiting import POLL_AFTER_S, asked_wait, poll, wait_for_news
 from api.wiring import services, wiring
-from shared import job_control, job_queries
+from shared import job_control, job_queries, polled_jobs
 from shared.errors import AuthenticationError, ConflictError, NotFoundError
 from shared.models import UNFINISHED, Job, JobKind, JobStatus
+from shared.polled_jobs import PolledJob
 from shared.queue import hints
 
 blueprint = APIBlueprint(
@@ -145,12 +146,14 @@ def _load(job_id: uuid.UUID) -> Job:
         return job_queries.load(session, [job_id])[job_id]
 
 
-def _visible(job_ids: list[uuid.UUID]) -> list[Job]:
+def _visible(job_ids: list[uuid.UUID]) -> list[PolledJob]:
     """Those of the jobs that the caller may see, in this order."""
-    return [row for row in poll(job_ids, 0, lambda _: True) if _is_visible(row)]
+    with services().sessions() as session:
+        found = polled_jobs.read(session, job_ids)
+    return [found[job_id] for job_id in job_ids if job_id in found and _is_visible(found[job_id])]
 
 
-def _is_visible(job: Job) -> bool:
+def _is_visible(job: Job | PolledJob) -> bool:
     who = caller_or_none()
     return who is not None and may_see(who, job)
 
