@@ -12,7 +12,7 @@ from api import metrics
 from api.wiring import services, wiring
 from shared.errors import BrainScanError, FileUploadError, StorageError, UnreadableImageError
 from shared.ids import new_scan_id
-from shared.images import ImageLimits, read_grey
+from shared.images import ImageLimits, check_picture
 from shared.scans import INTERACTIVE_LIMIT, StoredOriginal
 from shared.services import Services
 
@@ -152,8 +152,7 @@ def check_image(data: bytes, limits: ImageLimits) -> CheckedImage:
     known = TYPES.get(data[:2])
     if known is None:
         raise UnreadableImageError("The file is neither a JPEG nor a PNG image, whatever its name says.")
-    width, height = read_grey(data, limits).size
-    return (*known, width, height)
+    return (*known, *check_picture(data, limits))
 
 
 def clean_filename(name: str) -> str:

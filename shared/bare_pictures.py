@@ -20,10 +20,16 @@ _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 
 @dataclass(frozen=True, slots=True)
 class BarePicture:
-    """A picture's pixels as a file, its EXIF `orientation` (1..8; 1 where none can be read)."""
+    """A picture's pixels as a file, its EXIF `orientation` (1..8; 1 where none can be read).
+
+    `is_whole`: its pixels were seen to be all there and to make sense, without being decoded.
+    `has_drafts`: a decoder can read all of it and make fewer pixels.
+    """
 
     data: bytes
     orientation: int
+    is_whole: bool = False
+    has_drafts: bool = False
 
 
 def damaged() -> UnreadableImageError:

@@ -29,7 +29,8 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _MARKER = re.compile(rb"\xff([\x01-\xfe])", re.DOTALL)
 _MARKER_AFTER_PIXELS = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])", re.DOTALL)
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment
-_FRAMES_READ = frozenset({0xC0, 0xC1, 0xC2, 0xC3})  # baseline, extended, progressive, lossless
+_LOSSLESS = 0xC3
+_FRAMES_READ = frozenset({0xC0, 0xC1, 0xC2, _LOSSLESS})  # baseline, extended, progressive
 _FRAMES_REFUSED = frozenset({*range(0xC5, 0xD0)} - {0xCC})  # in layers, arithmetic
 _KEPT = _FRAMES_READ | {0xC4, 0xDB, 0xDC, 0xDD}  # and tables, number of lines, restart interval
 _JFIF, _EXIF, _MPF, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
@@ -65,6 +66,7 @@ def bare_jpeg(data: bytes) -> BarePicture:
     parts = [data[:2]]
     metadata = _Metadata()
     position, scans, pixels = 2, 0, 0
+    has_drafts = True
     for _ in range(MOST_PARTS):
         found = (_MARKER if not scans else _MARKER_AFTER_PIXELS).search(data, position)
         if found is None:
@@ -88,12 +90,14 @@ def bare_jpeg(data: bytes) -> BarePicture:
         elif marker in _KEPT or _says_colours(marker, content):
             if marker in _FRAMES_READ:
                 pixels = max(pixels, _pixels(content))
+                has_drafts &= marker != _LOSSLESS
             parts.append(data[found.start() : position])
         else:
             metadata.note(marker, content)
     else:
         raise too_many_parts()
-    return BarePicture(b"".join([*parts, b"\xff\xd9"]), orientation_of(metadata.exif, metadata.xmp))
+    joined = b"".join([*parts, b"\xff\xd9"])
+    return BarePicture(joined, orientation_of(metadata.exif, metadata.xmp), has_drafts=has_drafts)
 
 
 def _most_scans(pixels: int) -> int:

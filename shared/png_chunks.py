@@ -53,9 +53,10 @@ def bare_png(data: bytes) -> BarePicture:
     if not pixels or (kept[b"IHDR"][9:10] == b"\3" and not _is_palette(kept.get(b"PLTE", b""))):
         raise damaged()
     parts = [_chunk(kind, kept[kind]) for kind in _KEPT if kind in kept]
-    stream = without_compression(kept[b"IHDR"], b"".join(pixels))
+    stream, has_all_rows = without_compression(kept[b"IHDR"], b"".join(pixels))
     joined = b"".join([SIGNATURE, *parts, _chunk(b"IDAT", stream), _chunk(b"IEND", b"")])
-    return BarePicture(joined, orientation_of(exif, xmp))
+    # A palette and transparency are judged by whoever decodes.
+    return BarePicture(joined, orientation_of(exif, xmp), is_whole=has_all_rows and len(parts) == 1)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

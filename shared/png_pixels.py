@@ -18,32 +18,39 @@ _LONGEST = 0xFFFF  # bytes of a stored block
 _CHECKSUM = 4  # bytes, at the end of a stream
 
 
-def without_compression(header: bytes, stream: bytes) -> bytes:
-    """The stream of a picture with this header (IHDR), stored; as it came if it is not whole and small."""
-    size = _inflated_size(header)
+_LAST_FILTER = 4
+
+
+def without_compression(header: bytes, stream: bytes) -> tuple[bytes, bool]:
+    """The stream of a picture with this header (IHDR), stored, and whether all its rows can be read.
+
+    As it came, and False, if it is not small or not exactly what such a picture has.
+    """
+    height, row = _rows(header)
+    size = height * row
     if not 0 < size <= MOST_BYTES or not stream or stream[0] > _LARGEST_WINDOW:
-        return stream
+        return stream, False
     inflater = isal_zlib.decompressobj()
     try:
         pixels = inflater.decompress(stream, size + 1)
     except isal_zlib.error:  # type: ignore[misc]  # its stubs call the class a number
-        return stream
+        return stream, False
     if len(pixels) != size or not inflater.eof or inflater.unused_data:
-        return stream
+        return stream, False
     blocks = [_STORED]
     for start in range(0, size, _LONGEST):
         block = pixels[start : start + _LONGEST]
         is_last = start + _LONGEST >= size
         blocks += [struct.pack("<BHH", is_last, len(block), _LONGEST - len(block)), block]
-    return b"".join([*blocks, stream[-_CHECKSUM:]])
+    return b"".join([*blocks, stream[-_CHECKSUM:]]), max(pixels[::row]) <= _LAST_FILTER
 
 
-def _inflated_size(header: bytes) -> int:
-    """Bytes of all rows with their filters' numbers; 0 for an interlaced picture and a wrong header."""
+def _rows(header: bytes) -> tuple[int, int]:
+    """How many rows, and the bytes of each with its filter's number; none in an interlaced or wrong one."""
     if len(header) != 13:
-        return 0
+        return 0, 0
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     depth, colour, compression, filtering, interlace = header[8:]
     if colour not in _SAMPLES or depth not in _DEPTHS or compression or filtering or interlace:
-        return 0
-    return height * (1 + (width * depth * _SAMPLES[colour] + 7) // 8)
+        return 0, 0
+    return height, 1 + (width * depth * _SAMPLES[colour] + 7) // 8

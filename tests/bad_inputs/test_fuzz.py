@@ -1,16 +1,18 @@
 """Made-up damage, bounded: whatever is done to a good picture, it is refused in words or is a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.manifests import read_manifest
 from shared.errors import FileUploadError, ValidationError
-from shared.images import ImageLimits, read_grey
+from shared.images import ImageLimits, check_picture, read_grey
 from tests.bad_inputs.making import exif_segment, jpeg, orientation, repeated_scans, sliced, with_segments
 from tests.bad_inputs.png_pixels import pixels
 
+Result = TypeVar("Result")
 GOOD: Sequence[bytes] = [
     sliced(),
     *(case.data() for case in pixels() if len(case.data()) < 3000),
@@ -54,15 +56,23 @@ def damaged(draw: st.DrawFn) -> bytes:
 @settings(max_examples=1200, **BOUNDED)
 @given(damaged())
 def test_a_damaged_picture_is_refused_in_words_or_is_a_picture(data: bytes) -> None:
-    try:
-        grey = read_grey(data, SMALL)
-    except FileUploadError as error:
-        sentence = str(error)
+    """And the check of an upload, which decodes less, comes to the same."""
+    grey = outcome(lambda: read_grey(data, SMALL))
+    checked = outcome(lambda: check_picture(data, SMALL))
+    if isinstance(grey, str):
+        assert grey.endswith(".")
+        assert checked == grey
     else:
-        sentence = "It is a picture."
         assert grey.mode == "L"
         assert len(grey.tobytes()) == grey.width * grey.height > 0
-    assert sentence.endswith(".")
+        assert checked == grey.size
+
+
+def outcome(act: Callable[[], Result]) -> Result | str:
+    try:
+        return act()
+    except FileUploadError as error:
+        return str(error)
 
 
 @settings(max_examples=200, **BOUNDED)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from shared import png_chunks
 from shared.errors import UnreadableImageError
-from shared.images import read_grey
+from shared.images import check_picture, read_grey
 from shared.png_pixels import MOST_BYTES, without_compression
 
 MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "I;16")
@@ -65,6 +65,14 @@ def outcome(data: bytes) -> object:
     return image.size, image.tobytes(), image.info
 
 
+def is_taken(data: bytes) -> bool:
+    try:
+        check_picture(data)
+    except UnreadableImageError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_pictures_mean_the_same_pixels_and_damaged_ones_end_alike(
     mode: str, monkeypatch: pytest.MonkeyPatch
@@ -74,20 +82,33 @@ def test_pictures_mean_the_same_pixels_and_damaged_ones_end_alike(
     by = random.Random(mode)  # noqa: S311 - no secret
     files = [data, *(with_stream(data, other) for other in changed(stream, by))]
     found = [outcome(file) for file in files]
+    assert [is_taken(file) for file in files] == [not isinstance(each, str) for each in found]
     # Pillow alone is what it is compared with.
-    monkeypatch.setattr(png_chunks, "without_compression", lambda _, stream: stream)
+    monkeypatch.setattr(png_chunks, "without_compression", lambda _, stream: (stream, False))
     assert [outcome(file) for file in files] == found
     assert 0 < sum(isinstance(each, str) for each in found) < len(found)
 
 
 def test_a_whole_stream_is_stored_and_every_other_is_left_as_it_is() -> None:
     header, stream = stream_of(png("L", 512))
-    stored = without_compression(header, stream)
+    stored, has_all_rows = without_compression(header, stream)
+    assert has_all_rows
     assert len(stored) > 512 * 513
     assert zlib.decompress(stored) == zlib.decompress(stream)
     wrong = header[:-1] + b"\1"  # interlaced
-    assert without_compression(wrong, stream) == stream
+    assert without_compression(wrong, stream) == (stream, False)
     for other in (b"", stream[:-1], stream + b"x", b"\xd8\x84" + stream[2:]):
-        assert without_compression(header, other) == other
+        assert without_compression(header, other) == (other, False)
     large, bomb = stream_of(png("1", 6_000))[0], zlib.compress(bytes(MOST_BYTES + 6_000))
-    assert without_compression(large, bomb) == bomb
+    assert without_compression(large, bomb) == (bomb, False)
+
+
+@pytest.mark.parametrize("row", [0, SIDE - 1])
+def test_a_row_under_a_filter_that_does_not_exist_is_refused_without_being_decoded(row: int) -> None:
+    data = png("L")
+    pixels = bytearray(zlib.decompress(stream_of(data)[1]))
+    pixels[row * (SIDE + 1)] = 5
+    other = with_stream(data, zlib.compress(pixels))
+    assert outcome(other) == outcome(data[:-20])
+    assert not is_taken(other)
+    assert is_taken(data)
