@@ -37,7 +37,7 @@ def with_settings(services: Services, **values: object) -> FlaskClient:
 def workers(services: Services) -> None:
     """One of each kind, and a silent one."""
     with services.sessions.begin() as session:
-        heartbeat.beat(session, "scan@host:1", "scan", "cuda/torch", "resnet18-local-evidence 1.2.0")
+        heartbeat.beat(session, "scan@host:1", "scan", "cuda/torch", "resnet18-local-evidence 1.2.1")
         heartbeat.beat(session, "report@host:2", "report", "cpu", None)
         heartbeat.beat(session, "scan@other:3", "scan", "cpu/openvino", "an older model 0.9")
         ended = func.now() - timedelta(minutes=5)
@@ -79,7 +79,7 @@ def test_the_models_card_is_shown_and_held_against_what_runs(services: Services)
     for shown in (
         card.weights_sha256,
         card.code,
-        "0.993 (0.981\N{EN DASH}0.999)",
+        "0.993 (0.980\N{EN DASH}0.999)",
         "19%",
         "One slice is judged at a time.",
     ):
@@ -88,7 +88,7 @@ def test_the_models_card_is_shown_and_held_against_what_runs(services: Services)
     with services.sessions.begin() as session:
         heartbeat.beat(session, "scan@host:1", "scan", "cuda/torch", "another model 2.0")
     other = with_settings(services, model_folder=MODELS).get(SYSTEM).text
-    assert "The workers run another model 2.0; this card is about resnet18-local-evidence 1.2.0." in other
+    assert "The workers run another model 2.0; this card is about resnet18-local-evidence 1.2.1." in other
 
 
 @pytest.mark.usefixtures("workers", "admin")
@@ -100,7 +100,7 @@ def test_without_a_card_it_says_what_runs(services: Services, tmp_path: Path) ->
             (tmp_path / model_card.CARD).write_text(content)
         page = with_settings(services, model_folder=tmp_path).get(SYSTEM)
         assert page.status_code == 200
-        assert "The workers run resnet18-local-evidence 1.2.0. Its card is not on this machine" in page.text
+        assert "The workers run resnet18-local-evidence 1.2.1. Its card is not on this machine" in page.text
 
 
 @pytest.mark.usefixtures("admin")

@@ -13,8 +13,9 @@ from worker.inference import Prediction, Predictor, engines
 from worker.inference.manifest import MANIFEST_NAME, Training, read_manifest, sha256_of
 from worker.inference.network import CLASSES, LocalEvidenceNet, Outputs, pooling_weights
 from worker.inference.predictor import choose_device
-from worker.inference.quantisation import measure_ranges
+from worker.inference.quantisation import _of_pictures, measure_ranges, quantise
 from worker.inference.weights import load_weights
+from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 from worker.training.acceptance import Verdict, judge_int8
 from worker.training.export import Made, export
 from worker.training.holdout import AS_TRAINED, ValidationSet
@@ -49,8 +50,9 @@ def predictor(exported, request):
 
 
 def pictures(count, seed=0):
-    rng = np.random.default_rng(seed)
-    return list(rng.standard_normal((count, 1, SIZE, SIZE)).astype(np.float32))
+    """Noise among the values that a picture can have."""
+    noise = np.random.default_rng(seed).standard_normal((count, 1, SIZE, SIZE))
+    return list(noise.clip(-PIXEL_MEAN / PIXEL_STD, (1 - PIXEL_MEAN) / PIXEL_STD).astype(np.float32))
 
 
 def edit(folder, **changes):
@@ -180,6 +182,44 @@ def test_the_engine_is_chosen_by_device_and_manifest(exported, folder):
         Predictor.load(folder, device="cpu", engine=engines.OPENVINO_INT8)
     with pytest.raises(ModelFileError, match='Unknown engine "abacus"'):
         Predictor.load(folder, device="cpu", engine="abacus")
+
+
+def test_eight_bits_that_were_measured_otherwise_are_not_used(folder):
+    edit(folder, quantisation_version="another")
+    assert Predictor.load(folder, device="cpu").engine == engines.OPENVINO
+    with pytest.raises(ModelFileError, match="not accepted for this model"):
+        Predictor.load(folder, device="cpu", engine=engines.OPENVINO_INT8)
+
+
+def test_the_steps_of_a_picture_cover_all_its_values_and_one_is_the_padding():
+    low, high = _of_pictures()
+    step = (high - low) / 255
+    ends = (-PIXEL_MEAN / PIXEL_STD, (1 - PIXEL_MEAN) / PIXEL_STD)
+    assert -1e-9 < ends[0] - low < step
+    assert -1e-9 < high - ends[1] < step
+    assert -low / step == pytest.approx(round(-low / step), abs=1e-9)
+
+
+def test_all_that_is_not_the_head_is_put_into_steps_and_nothing_twice(exported):
+    manifest = read_manifest(exported)
+    network = LocalEvidenceNet()
+    model = engines._converted(network, 64)
+    quantise(model, network, manifest.activation_ranges)
+    convolutions = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+    assert len([node for node in convolutions if not _reads_steps(node)]) == 2  # the evidence and the types
+    steps = [node for node in model.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]
+    read = {
+        (step.input_value(0).get_node().get_friendly_name(), step.input_value(0).get_index())
+        for step in steps
+    }
+    assert len(read) == len(steps)
+
+
+def _reads_steps(node):
+    source = node.input_value(0).get_node()
+    if source.get_type_name() == "MaxPool":
+        source = source.input_value(0).get_node()
+    return source.get_type_name() == "FakeQuantize"
 
 
 def test_ranges_of_another_network_are_refused(folder):

@@ -2,8 +2,8 @@
 
 `torch` runs on a CPU or a CUDA device. `openvino` runs the same network on a CPU with a quarter fewer
 core-seconds, as one call that leaves Python to the threads which decode and draw; its answers equal torch's
-to 1e-5. `openvino-int8` computes the backbone with eight-bit numbers, several times as fast; it is used where
-the manifest says that it was measured to answer as well (`worker.training.acceptance`).
+to 1e-5. `openvino-int8` computes all but the head with eight-bit numbers, several times as fast; it is used
+where the manifest says that it was measured to answer as well (`worker.training.acceptance`).
 """
 
 import os
@@ -18,7 +18,7 @@ import torch
 from shared.errors import ModelFileError
 from worker.inference.manifest import Manifest
 from worker.inference.network import LocalEvidenceNet, Outputs
-from worker.inference.quantisation import quantise
+from worker.inference.quantisation import QUANTISATION_VERSION, quantise
 
 TORCH, OPENVINO, OPENVINO_INT8 = "torch", "openvino", "openvino-int8"
 NAMES = (TORCH, OPENVINO, OPENVINO_INT8)
@@ -93,7 +93,9 @@ def build_engine(network: LocalEvidenceNet, manifest: Manifest, device: str, wan
 
     Raises `ModelFileError` if `wanted` is unknown, or cannot run on `device` or with this model.
     """
-    is_int8_accepted = OPENVINO_INT8 in manifest.engines
+    is_int8_accepted = (
+        OPENVINO_INT8 in manifest.engines and manifest.quantisation_version == QUANTISATION_VERSION
+    )
     if wanted == "auto":
         wanted = TORCH if device == "cuda" else OPENVINO_INT8 if is_int8_accepted else OPENVINO
     if wanted not in NAMES:

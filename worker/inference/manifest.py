@@ -84,6 +84,8 @@ class Manifest(BaseModel):
     """Engines of reduced precision that may run this model, each with its figures on the val split."""
     activation_ranges: dict[str, float] = {}
     """Upper end of each layer's input, for eight-bit engines; see `worker.inference.quantisation`."""
+    quantisation_version: str | None = None
+    """The way of making eight-bit engines that `engines` was measured with."""
 
     @field_validator("input_size")
     @classmethod

@@ -18,6 +18,7 @@ from worker.inference.manifest import (
     write_manifest,
 )
 from worker.inference.network import CLASSES, LocalEvidenceNet
+from worker.inference.quantisation import QUANTISATION_VERSION
 from worker.inference.weights import save_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
 from worker.training.acceptance import Verdict
@@ -71,6 +72,7 @@ def export(network: LocalEvidenceNet, folder: Path, name: str, version: str, mad
         metrics=rounded(made.metrics),
         engines={OPENVINO_INT8: rounded(int8.figures)} if int8 else {},
         activation_ranges=int8.ranges if int8 else {},
+        quantisation_version=QUANTISATION_VERSION if int8 else None,
     )
     write_manifest(folder, manifest)
     return manifest
