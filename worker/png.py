@@ -26,7 +26,7 @@ def encode_png(image: Image.Image) -> bytes:
     chunks = [_chunk(b"IHDR", header)]
     if image.mode == "P":
         chunks.append(_chunk(b"PLTE", bytes(image.getpalette("RGB") or b"")))
-    rows = np.asarray(image).reshape(height, -1)
+    rows = np.frombuffer(image.tobytes(), np.uint8).reshape(height, -1)  # np.asarray would copy them again
     chunks += [_chunk(b"IDAT", isal_zlib.compress(_filtered(rows), _LEVEL)), _chunk(b"IEND", b"")]
     return _SIGNATURE + b"".join(chunks)
 

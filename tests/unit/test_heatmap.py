@@ -44,6 +44,21 @@ def test_evidence_lies_where_the_crop_was() -> None:
     assert (overlay[:, :20] == 100).all()
 
 
+def test_evidence_is_spread_as_if_the_whole_map_were() -> None:
+    """Only the part with evidence is resampled: it comes out as it would from the whole."""
+    random = np.random.default_rng(3)
+    for crop in (Crop(-20, 7, 131), Crop(30, -90, 222), Crop(5, 5, 20), Crop(0, 95, 10), Crop(200, 0, 50)):
+        evidence = np.zeros((20, 20))
+        top, left = random.integers(0, 20, 2)
+        evidence[top : top + 4, left : left + 3] = random.random()
+        whole = Image.fromarray((evidence.astype(np.float32) * 255).round().astype(np.uint8))
+        canvas = Image.new("L", (120, 100))
+        canvas.paste(whole.resize((crop.side, crop.side), Image.Resampling.BILINEAR), (crop.left, crop.top))
+        drawing = draw(Image.new("L", (120, 100), 100), evidence.astype(np.float32), crop)
+        levels = np.asarray(Image.open(io.BytesIO(drawing.heatmap)), dtype=int)
+        assert np.abs(levels - np.asarray(canvas, dtype=int)).max() <= 1
+
+
 def test_numbers_that_are_none_do_not_paint() -> None:
     heatmap, _ = drawn(np.full((4, 4), np.nan), Crop(0, 0, 32), (32, 32))
     assert heatmap.max() == 0
