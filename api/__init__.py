@@ -11,6 +11,7 @@ from api import documentation
 from api.auth import deny_by_default
 from api.documentation import make_documented_app
 from api.errors import refuse_invalid, register_error_handlers
+from api.json_answers import FastJsonProvider
 from api.links import refuse_nameless_hosts
 from api.pace import Pace
 from api.poll_lane import POLL_LANE, PollLane
@@ -42,6 +43,7 @@ OTHER_FORM_PARTS = 20  # beside files
 def create_app(services: Services) -> Flask:
     """The application over these services. Opens no connection."""
     app = make_documented_app()
+    app.json = FastJsonProvider(app)
     app.validation_error_callback = refuse_invalid
     app.url_map.merge_slashes = False  # else /api//jobs is redirected, to whatever host the request named
     settings = services.settings

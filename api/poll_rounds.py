@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from api.plain_requests import LARGEST_HEAD
 from api.poll_lane import PollLane, Seen
-from shared.logs import get_logger
+from shared.logs import get_logger, lines_together
 from shared.timed_socket import TimedSocket
 
 MOST_AT_ONCE = 64
@@ -113,18 +113,22 @@ class PollRounds(threading.Thread):
         seen: Sequence[Seen | None] = [None] * len(conns)
         with _telling():
             seen = self._lane.look_at([conn.sock.head for conn in conns])
-        for conn, poll in zip(conns, seen, strict=True):
-            answer = None
-            with _telling():
-                if poll is not None and self._server.keeps_polls():
-                    answer = self._lane.answer_to(poll)
-            if answer is None:
-                self._forget(conn)
-                self._server.answer_elsewhere(conn)
-            else:
-                self._keep(conn)
-                if not _exchange(conn.sock, answer):
-                    self._give_back(conn, may_follow=False)
+        with lines_together():
+            for conn, poll in zip(conns, seen, strict=True):
+                self._answer(conn, poll)
+
+    def _answer(self, conn: Any, poll: Seen | None) -> None:
+        answer = None
+        with _telling():
+            if poll is not None and self._server.keeps_polls():
+                answer = self._lane.answer_to(poll)
+        if answer is None:
+            self._forget(conn)
+            self._server.answer_elsewhere(conn)
+        else:
+            self._keep(conn)
+            if not _exchange(conn.sock, answer):
+                self._give_back(conn, may_follow=False)
 
     def _keep(self, conn: Any) -> None:
         if conn in self._kept:

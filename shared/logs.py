@@ -6,7 +6,11 @@ bytes or secrets belong in any field.
 
 import logging
 import sys
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from json import JSONEncoder
+from typing import Any, ClassVar
 
 import structlog
 from structlog.types import Processor, WrappedLogger
@@ -20,10 +24,59 @@ _SHARED: tuple[Processor, ...] = (
     structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 )
+_ENCODER = JSONEncoder(default=repr)  # one for all lines: making one costs as much as a line
+
+
+def _as_json(fields: Any, **_: Any) -> str:
+    return _ENCODER.encode(fields)
+
+
 _RENDERING: tuple[Processor, ...] = (
     structlog.processors.format_exc_info,
-    structlog.processors.JSONRenderer(),
+    structlog.processors.JSONRenderer(_as_json),
 )
+
+
+class _LineHandler(logging.StreamHandler[Any]):
+    """Writes each line as it comes, but for those of `lines_together`."""
+
+    held: ClassVar[threading.local] = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines: list[str] | None = getattr(self.held, "lines", None)
+        if lines is None:
+            super().emit(record)
+            return
+        try:
+            lines.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - as the standard library does
+            self.handleError(record)
+
+    def write(self, lines: list[str]) -> None:
+        with self.lock or nullcontext():
+            self.stream.write("".join(lines))
+            self.flush()
+
+
+@contextmanager
+def lines_together() -> Iterator[None]:
+    """What this thread logs in the block is written at its end, at once.
+
+    Each write wakes up whoever reads it: for many lines in a row that costs more than the lines.
+    """
+    held, lines = _LineHandler.held, list[str]()
+    if hasattr(held, "lines"):
+        yield
+        return
+    held.lines = lines
+    try:
+        yield
+    finally:
+        del held.lines
+        handlers = logging.getLogger().handlers
+        for handler in handlers if lines else ():
+            if isinstance(handler, _LineHandler):
+                handler.write(lines)
 
 
 class _JsonFormatter(structlog.stdlib.ProcessorFormatter):
@@ -40,8 +93,9 @@ def _as_rendered(_: WrappedLogger, __: str, line: Any) -> tuple[tuple[str], dict
 
 def configure_logging(level: str) -> None:
     """Send every logger of this process, libraries' included, through one JSON handler."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _LineHandler(sys.stderr)
     handler.setFormatter(json_formatter())
+    _forgo_what_no_line_shows()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -55,6 +109,12 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _forgo_what_no_line_shows() -> None:
+    """Else each record looks for its caller, thread and process; from Python's guide to logging."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def json_formatter() -> logging.Formatter:

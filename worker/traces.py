@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from structlog.contextvars import bound_contextvars
 
 from shared.attempts import Claim, Failure
-from shared.logs import get_logger
+from shared.logs import get_logger, lines_together
 from shared.models import JobKind
 from shared.results import Rejected, ScanResult
 from worker import metrics
@@ -38,6 +38,7 @@ def job_fields(claim: Claim, scan_id: str | None = None) -> dict[str, Any]:
     return fields
 
 
+@lines_together()
 def tell_of_batch(
     batch: "PreparedBatch",
     analysed: Sequence[ScanResult],

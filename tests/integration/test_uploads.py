@@ -6,7 +6,6 @@ import time
 
 import pytest
 from flask.testing import FlaskClient
-from PIL import Image
 from sqlalchemy import select
 
 from api import uploads
@@ -304,7 +303,7 @@ def test_a_bulk_upload_waits_for_a_far_store_with_many_threads_and_checks_with_f
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     far = as_(admin, services, image_store="s3", aws_s3_bucket="far")
-    together, put, read_grey = threading.Barrier(10), services.images.put, uploads.read_grey
+    together, put, check_picture = threading.Barrier(10), services.images.put, uploads.check_picture
     under_check: set[int] = set()
     most: list[int] = []
 
@@ -312,16 +311,16 @@ def test_a_bulk_upload_waits_for_a_far_store_with_many_threads_and_checks_with_f
         together.wait(20)  # breaks unless ten wait for the store at the same time
         put(key, data, content_type)
 
-    def read_counted(data: bytes, limits: ImageLimits) -> Image.Image:
+    def check_counted(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         under_check.add(threading.get_ident())
         most.append(len(under_check))
         try:
-            return read_grey(data, limits)
+            return check_picture(data, limits)
         finally:
             under_check.remove(threading.get_ident())
 
     monkeypatch.setattr(services.images, "put", put_together)
-    monkeypatch.setattr(uploads, "read_grey", read_counted)
+    monkeypatch.setattr(uploads, "check_picture", check_counted)
     assert len(send(far, patient_id, *pictures(10)).json["job_ids"]) == 10
     assert max(most) <= 2
     assert len(most) == 10
