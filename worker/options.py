@@ -10,7 +10,8 @@ from shared.errors import ModelFileError
 from shared.logs import get_logger
 
 if TYPE_CHECKING:
-    from worker.inference import Predictor, SingleLogitPredictor
+    from worker.inference import Predictor
+    from worker.inference.single_logit import SingleLogitPredictor
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "model_weights"
 

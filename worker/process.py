@@ -100,7 +100,7 @@ def load_model(settings: Settings) -> LoadedModel:
         return load_test_model()
     import numpy as np
 
-    from worker import inference  # brings PyTorch: only scan workers pay for it
+    from worker import inference  # brings OpenVINO or PyTorch: only scan workers pay for it
 
     predictor = inference.load_model(settings.model_folder, settings.device, settings.engine)
     manifest = predictor.manifest

@@ -63,7 +63,7 @@ def replay(services: Services, scan_id: str) -> Json:
     Raises `NotFoundError` for an unknown scan, `ValidationError` where there is nothing to compare with, and
     what stores and models raise.
     """
-    from worker.inference import load_model  # brings PyTorch
+    from worker.inference import load_model  # brings OpenVINO or PyTorch
 
     with services.sessions() as session:
         is_named = Scan.scan_id.in_((scan_id, scan_id.upper()))  # ours in any case, old ones exactly

@@ -10,10 +10,12 @@ import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
 from worker.inference import Prediction, Predictor, engines
+from worker.inference.answers import CLASSES, Answers
+from worker.inference.conversion import convert
+from worker.inference.device import choose_device
 from worker.inference.manifest import MANIFEST_NAME, Training, read_manifest, sha256_of
-from worker.inference.network import CLASSES, LocalEvidenceNet, Outputs, pooling_weights
-from worker.inference.predictor import choose_device
-from worker.inference.quantisation import _of_pictures, measure_ranges, quantise
+from worker.inference.network import LocalEvidenceNet, pooling_weights
+from worker.inference.quantisation import _of_pictures, measure_ranges
 from worker.inference.weights import load_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 from worker.training.acceptance import Verdict, judge_int8
@@ -139,9 +141,9 @@ def test_an_answer_that_is_not_a_number_is_an_error(exported):
         name, device = "broken", "cpu"
 
         def run(self, batch):
-            nothing = torch.full((len(batch),), torch.nan)
-            others = torch.zeros(len(batch), 3), torch.zeros(len(batch), 8, 8), torch.zeros(len(batch), 384)
-            return Outputs(nothing, *others)
+            shapes = (3,), (8, 8), (384,)
+            others = (np.zeros((len(batch), *shape), np.float32) for shape in shapes)
+            return Answers(np.full(len(batch), np.nan, np.float32), *others)
 
     with pytest.raises(ModelPredictionError, match="not a number"):
         Predictor(Broken(), read_manifest(exported)).predict(pictures(1))
@@ -202,9 +204,7 @@ def test_the_steps_of_a_picture_cover_all_its_values_and_one_is_the_padding():
 
 def test_all_that_is_not_the_head_is_put_into_steps_and_nothing_twice(exported):
     manifest = read_manifest(exported)
-    network = LocalEvidenceNet()
-    model = engines._converted(network, 64)
-    quantise(model, network, manifest.activation_ranges)
+    model = convert(LocalEvidenceNet(), SIZE, manifest.activation_ranges)
     convolutions = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
     assert len([node for node in convolutions if not _reads_steps(node)]) == 2  # the evidence and the types
     steps = [node for node in model.get_ordered_ops() if node.get_type_name() == "FakeQuantize"]

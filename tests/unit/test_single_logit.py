@@ -9,12 +9,13 @@ import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
 from shared.results import tumor_type_of
-from worker.inference import Prediction, SingleLogitPredictor, load_model
+from worker.inference import Prediction, load_model
 from worker.inference.manifest import MANIFEST_NAME, sha256_of
 from worker.inference.single_logit import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     SingleLogitNet,
+    SingleLogitPredictor,
     evidence_scale,
     imagenet_pixels,
     load_single_logit,

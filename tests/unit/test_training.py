@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from worker.inference import Predictor
+from worker.inference.answers import CLASSES
 from worker.inference.manifest import sha256_of
-from worker.inference.network import CLASSES
 from worker.inference.weights import save_weights
 from worker.training import gate, metrics
 from worker.training.__main__ import main

@@ -1,7 +1,9 @@
-"""Model files and engines. Torch is imported here and in `worker.training`, nowhere else."""
+"""Model files and engines. PyTorch is imported in this package and in `worker.training`, nowhere else.
+
+Here it comes only where it is needed: OpenVINO's engines do without it once they are exported.
+"""
 
 from worker.inference.loading import load_model
 from worker.inference.predictor import Prediction, Predictor
-from worker.inference.single_logit import SingleLogitPredictor
 
-__all__ = ["Prediction", "Predictor", "SingleLogitPredictor", "load_model"]
+__all__ = ["Prediction", "Predictor", "load_model"]

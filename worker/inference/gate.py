@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from shared.errors import ModelFileError
-from worker.inference.network import STAGES
+from worker.inference.answers import STAGES
 
 _CLIP = 6.0  # standard deviations; beyond, more says nothing more
 _DISTANCE_CLIP = 10.0

@@ -1,19 +1,23 @@
 """A path -> the model that is there: our model folder, or a weights file of the replaced system."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared.errors import ModelFileError
 from worker.inference.manifest import MANIFEST_NAME
 from worker.inference.predictor import Predictor
-from worker.inference.single_logit import SingleLogitPredictor
-from worker.inference.torch_file import SUFFIXES
+
+if TYPE_CHECKING:
+    from worker.inference.single_logit import SingleLogitPredictor
+
+SUFFIXES = (".pth", ".pt")
 
 _ADVICE = (
     f"Point the model setting at a folder with {MANIFEST_NAME} and its weights, or at a .pth or .pt file."
 )
 
 
-def load_model(path: Path, device: str = "auto", engine: str = "auto") -> Predictor | SingleLogitPredictor:
+def load_model(path: Path, device: str = "auto", engine: str = "auto") -> "Predictor | SingleLogitPredictor":
     """Load the model at `path` for `device` and `engine`, as `Predictor.load` takes them.
 
     A folder with manifest.json holds our model. A .pth or .pt file, or a folder without a manifest that holds
@@ -33,4 +37,6 @@ def load_model(path: Path, device: str = "auto", engine: str = "auto") -> Predic
             f"{path} holds {len(weights)} weights files and no {MANIFEST_NAME}. "
             "Point the model setting at the one to use."
         )
+    from worker.inference.single_logit import SingleLogitPredictor  # brings PyTorch
+
     return SingleLogitPredictor.load(weights[0], device, engine)

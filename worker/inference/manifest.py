@@ -10,6 +10,8 @@ from shared.errors import ModelFileError
 
 MANIFEST_NAME = "manifest.json"
 ARCHITECTURE = "resnet18-local-evidence"
+QUANTISATION_VERSION = "shared-steps-2"
+"""Of `worker.inference.quantisation`: change it whenever the same weights and ranges give other answers."""
 
 
 class Training(BaseModel):

@@ -14,12 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the name that torch users expect
 from torch import Tensor, nn
 
+from worker.inference.answers import TUMOUR_TYPES
 from worker.inference.torchvision_compat import import_torchvision
-
-TUMOUR_TYPES = ("glioma", "meningioma", "pituitary")
-NO_TUMOUR = "notumor"
-CLASSES = (*TUMOUR_TYPES, NO_TUMOUR)
-STAGES = {"stage2": 128, "stage3": 256}  # the parts of `Outputs.stages` and their widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +32,12 @@ class HeadParameters:
 
 
 class Outputs(NamedTuple):
-    """One forward pass over N pictures; h = w = S / 8."""
+    """One forward pass over N pictures: the tensors of `worker.inference.answers.Answers`."""
 
-    tumour: Tensor  # (N,) logit of "there is a tumour"
-    types: Tensor  # (N, 3) logits of the tumour's type, meaningful if there is one
-    evidence: Tensor  # (N, h, w) logit of "tumour here"; `tumour` is a function of this alone
-    stages: Tensor  # (N, 384) mean activations of stages 2 and 3: what kind of picture this is
-
-    def class_probabilities(self) -> Tensor:
-        """(N, 4) in the order of `CLASSES`; rows sum to 1."""
-        tumour = torch.sigmoid(self.tumour)[:, None]
-        return torch.cat([tumour * torch.softmax(self.types, dim=1), 1 - tumour], dim=1)
+    tumour: Tensor
+    types: Tensor
+    evidence: Tensor
+    stages: Tensor
 
 
 class LocalEvidenceNet(nn.Module):

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from shared.errors import ModelFileError, ModelPredictionError
 from shared.results import NEEDS_REVIEW
+from worker.inference.answers import CLASSES, NO_TUMOUR, probability
+from worker.inference.device import choose_device
 from worker.inference.engines import Engine, build_engine
 from worker.inference.gate import Gate
 from worker.inference.manifest import ARCHITECTURE, Manifest, read_manifest, sha256_of
-from worker.inference.network import CLASSES, NO_TUMOUR, HeadParameters, LocalEvidenceNet
-from worker.inference.weights import load_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
+
+if TYPE_CHECKING:
+    from worker.inference.network import HeadParameters, LocalEvidenceNet
 
 EVIDENCE_MAP = "tumour evidence map"
 NO_BRAIN_MRI = "The picture does not look like a brain MRI slice."
@@ -71,12 +73,20 @@ class Predictor:
         manifest = read_manifest(folder)
         _check_compatible(manifest, folder)
         weights = _checked(folder / manifest.weights_file, manifest.weights_sha256)
-        network = LocalEvidenceNet(_head_parameters(manifest, folder))
-        load_weights(network, weights)
         gate = (
             Gate.load(_checked(folder / manifest.gate.file, manifest.gate.sha256)) if manifest.gate else None
         )
-        return cls(build_engine(network, manifest, choose_device(device), engine), manifest, gate)
+
+        def load_network() -> "LocalEvidenceNet":
+            from worker.inference.network import LocalEvidenceNet
+            from worker.inference.weights import load_weights
+
+            network = LocalEvidenceNet(_head_parameters(manifest, folder))
+            load_weights(network, weights)
+            return network
+
+        built = build_engine(load_network, folder, manifest, choose_device(device), engine)
+        return cls(built, manifest, gate)
 
     @property
     def device(self) -> str:
@@ -107,13 +117,11 @@ class Predictor:
         batch = np.stack(inputs).astype(np.float32, copy=False)
         if not np.isfinite(batch).all():  # an engine may answer such a picture as if it were a real one
             raise ModelPredictionError("The picture holds values that are not numbers.")
-        outputs = self._engine.run(batch)
-        raw = torch.sigmoid(outputs.tumour).double().numpy()  # (N,)
-        calibration = self.manifest.calibration
-        calibrated = outputs._replace(tumour=calibration.scale * outputs.tumour + calibration.offset)
-        classes = calibrated.class_probabilities().numpy()  # (N, 4)
-        maps = torch.sigmoid(outputs.evidence).numpy()  # (N, h, w)
-        gate_scores = self._gate.scores(outputs.stages.numpy()) if self._gate else np.zeros(len(batch))
+        answers = self._engine.run(batch)
+        raw = probability(answers.tumour).astype(np.float64)  # (N,)
+        classes = answers.class_probabilities(self.manifest.calibration)  # (N, 4)
+        maps = probability(answers.evidence)  # (N, h, w)
+        gate_scores = self._gate.scores(answers.stages) if self._gate else np.zeros(len(batch))
         if not all(np.isfinite(values).all() for values in (classes, maps, gate_scores)):
             raise ModelPredictionError("The model gave an answer that is not a number.")
         return [self._prediction(*row) for row in zip(raw, classes, maps, gate_scores, strict=True)]
@@ -133,21 +141,6 @@ class Predictor:
             review=NEEDS_REVIEW if band.low < probability < band.high else None,
             rejection=Rejection(NO_BRAIN_MRI, float(gate_score)) if is_rejected else None,
         )
-
-
-def choose_device(wanted: str) -> str:
-    """ "auto" -> "cuda" where there is one, else "cpu"; anything else unchanged.
-
-    Raises `ModelFileError` for "cuda" on a machine without it.
-    """
-    available = torch.cuda.is_available()
-    if wanted == "auto":
-        return "cuda" if available else "cpu"
-    if wanted not in ("cpu", "cuda"):
-        raise ModelFileError(f'Unknown device "{wanted}". Use "auto", "cpu" or "cuda".')
-    if wanted == "cuda" and not available:
-        raise ModelFileError('No CUDA device is usable here. Set the device to "auto" or "cpu".')
-    return wanted
 
 
 def _checked(path: Path, sha256: str) -> Path:
@@ -178,7 +171,9 @@ def _check_compatible(manifest: Manifest, folder: Path) -> None:
         )
 
 
-def _head_parameters(manifest: Manifest, folder: Path) -> HeadParameters:
+def _head_parameters(manifest: Manifest, folder: Path) -> "HeadParameters":
+    from worker.inference.network import HeadParameters
+
     try:
         return HeadParameters(
             channels=int(manifest.head["channels"]),

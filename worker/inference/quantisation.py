@@ -18,9 +18,6 @@ from shared.errors import ModelFileError
 from worker.inference.network import LocalEvidenceNet
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 
-QUANTISATION_VERSION = "shared-steps-2"
-"""Part of a model's manifest: change it whenever the same weights and ranges give other answers."""
-
 _FIRST = "backbone.conv1"
 _IN_FLOAT = ("evidence", "types")
 _BEYOND = 1e-5  # of the activations may be clipped: one bright pixel must not coarsen the steps of all

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from shared.errors import ModelFileError, ModelPredictionError
 from shared.results import HEALTHY_CLASS, UNTYPED_CLASS
+from worker.inference.device import choose_device
 from worker.inference.engines import TORCH
 from worker.inference.grad_cam import mean_pooled_grad_cam
 from worker.inference.manifest import sha256_of
-from worker.inference.predictor import Prediction, choose_device
+from worker.inference.predictor import Prediction
 from worker.inference.torch_file import ADVICE, matching_tensors, read_state_dict
 from worker.inference.torchvision_compat import import_torchvision
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from shared.errors import ModelFileError
 
-SUFFIXES = (".pth", ".pt")
 ADVICE = "Use the file that the replaced system wrote, or save it anew: torch.save(model.state_dict(), path)."
 
 _WRAPPER = "model_state_dict"

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from worker.inference.device import choose_device
 from worker.inference.manifest import Training, sha256_of
-from worker.inference.predictor import choose_device
 from worker.training.composition import Composer
 from worker.training.config import RUNS, BatchMix, TrainingConfig
 from worker.training.data import Pictures, data_hash, list_records, load_pictures

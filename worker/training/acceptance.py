@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from worker.inference.engines import OpenVinoEngine, TorchEngine
+from worker.inference.answers import CLASSES, NO_TUMOUR
+from worker.inference.conversion import convert
+from worker.inference.engines import OPENVINO_INT8, OpenVinoEngine
 from worker.inference.manifest import Calibration
-from worker.inference.network import CLASSES, NO_TUMOUR, LocalEvidenceNet
+from worker.inference.network import LocalEvidenceNet
 from worker.inference.quantisation import measure_ranges
+from worker.inference.torch_engine import TorchEngine
 from worker.training import metrics
 from worker.training.holdout import Answers, ValidationSet, answer
 
@@ -33,7 +36,7 @@ def judge_int8(
     ranges = measure_ranges(network, torch.from_numpy(ranges_from.pixels))
     size = chosen.pixels.shape[-1]
     exact = answer(TorchEngine(network, "cpu"), chosen, calibration)
-    coarse = answer(OpenVinoEngine(network, size, ranges), chosen, calibration)
+    coarse = answer(OpenVinoEngine(convert(network, size, ranges), OPENVINO_INT8), chosen, calibration)
     before, after = _figures(exact, chosen), _figures(coarse, chosen)
     changes = np.abs(coarse.tumour - exact.tumour)
     return Verdict(

@@ -13,7 +13,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from shared.images import read_grey
-from worker.inference.network import CLASSES, NO_TUMOUR
+from worker.inference.answers import CLASSES, NO_TUMOUR
 from worker.preprocessing import crop_mask, find_head, level
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

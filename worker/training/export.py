@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from worker.inference.answers import CLASSES
 from worker.inference.engines import OPENVINO_INT8
 from worker.inference.manifest import (
     ARCHITECTURE,
+    QUANTISATION_VERSION,
     Band,
     Calibration,
     GateFile,
@@ -17,8 +19,7 @@ from worker.inference.manifest import (
     sha256_of,
     write_manifest,
 )
-from worker.inference.network import CLASSES, LocalEvidenceNet
-from worker.inference.quantisation import QUANTISATION_VERSION
+from worker.inference.network import LocalEvidenceNet
 from worker.inference.weights import save_weights
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD, PREPROCESSING_VERSION
 from worker.training.acceptance import Verdict

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from worker.inference.engines import TorchEngine
+from worker.inference.answers import CLASSES, NO_TUMOUR
 from worker.inference.manifest import Training
-from worker.inference.network import CLASSES, NO_TUMOUR, LocalEvidenceNet
+from worker.inference.network import LocalEvidenceNet
+from worker.inference.torch_engine import TorchEngine
 from worker.training import metrics
 from worker.training.acceptance import judge_int8
 from worker.training.calibration import calibrate, choose_band

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.inference.answers import STAGES
 from worker.inference.engines import Engine
 from worker.inference.gate import Gate
-from worker.inference.network import STAGES
 from worker.preprocessing import prepare
 from worker.training.augmentation import augment
 from worker.training.augmentation import plain as unchanged
@@ -103,7 +103,7 @@ def _others(engine: Engine, size: int, rng: np.random.Generator) -> dict[str, Ar
 
 def _activations(engine: Engine, pixels: Array) -> Array:
     chunks = [pixels[start : start + _CHUNK] for start in range(0, len(pixels), _CHUNK)]
-    return np.concatenate([engine.run(np.ascontiguousarray(chunk)).stages.numpy() for chunk in chunks])
+    return np.concatenate([engine.run(np.ascontiguousarray(chunk)).stages for chunk in chunks])
 
 
 def _kind(name: str) -> str:

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from worker.inference.answers import CLASSES, NO_TUMOUR, probability
 from worker.inference.engines import Engine
 from worker.inference.manifest import Calibration
-from worker.inference.network import CLASSES, NO_TUMOUR
 from worker.preprocessing import PIXEL_MEAN, PIXEL_STD
 from worker.training import metrics
 from worker.training.augmentation import change_intensities, warp
@@ -81,10 +81,9 @@ def answer(engine: Engine, chosen: ValidationSet, calibration: Calibration = AS_
     logits, probabilities, maps = [], [], []
     for start in range(0, len(chosen.pixels), _CHUNK):
         outputs = engine.run(chosen.pixels[start : start + _CHUNK])
-        logits.append(outputs.tumour.double().numpy())
-        calibrated = outputs._replace(tumour=calibration.scale * outputs.tumour + calibration.offset)
-        probabilities.append(calibrated.class_probabilities().double().numpy())
-        maps.append(torch.sigmoid(outputs.evidence).double().numpy())
+        logits.append(outputs.tumour.astype(np.float64))
+        probabilities.append(outputs.class_probabilities(calibration).astype(np.float64))
+        maps.append(probability(outputs.evidence).astype(np.float64))
     return Answers(np.concatenate(logits), np.concatenate(probabilities), np.concatenate(maps))
 
 

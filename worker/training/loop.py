@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from worker.inference.engines import TorchEngine
 from worker.inference.network import LocalEvidenceNet
+from worker.inference.torch_engine import TorchEngine
 from worker.inference.weights import load_weights
 from worker.training.augmentation import Batch, augment
 from worker.training.composition import Composer
