@@ -26,7 +26,7 @@ from worker.rendering import ReportRenderer
 from worker.stopping import listen
 from worker.watchdog import Turns
 
-NICENESS = 5  # where the API shares the cores, who asks is answered before who computes
+NICENESS = 10  # where the API shares the cores, who asks is answered before who computes
 
 log = get_logger(__name__)
 
