@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from json import JSONEncoder
 from typing import Any, ClassVar
 
@@ -48,14 +48,9 @@ class _LineHandler(logging.StreamHandler[Any]):
             super().emit(record)
             return
         try:
-            lines.append(self.format(record) + self.terminator)
+            lines.append(self.format(record))
         except Exception:  # noqa: BLE001 - as the standard library does
             self.handleError(record)
-
-    def write(self, lines: list[str]) -> None:
-        with self.lock or nullcontext():
-            self.stream.write("".join(lines))
-            self.flush()
 
 
 @contextmanager
@@ -73,10 +68,10 @@ def lines_together() -> Iterator[None]:
         yield
     finally:
         del held.lines
-        handlers = logging.getLogger().handlers
-        for handler in handlers if lines else ():
-            if isinstance(handler, _LineHandler):
-                handler.write(lines)
+        together = logging.makeLogRecord({"msg": "\n".join(lines), _RENDERED: True})
+        for handler in logging.getLogger().handlers if lines else ():
+            if isinstance(handler, _LineHandler):  # others have had each line
+                handler.handle(together)
 
 
 class _JsonFormatter(structlog.stdlib.ProcessorFormatter):

@@ -64,6 +64,17 @@ def test_lines_of_a_block_are_written_together_also_when_it_fails(stream: Writes
     assert stream.lines()[-1]["event"] == "three"
 
 
+def test_a_log_that_cannot_be_written_fails_nothing(stream: Writes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: str) -> int:
+        raise OSError
+
+    monkeypatch.setattr(stream, "write", fail)
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # which would tell of it on the same stream
+    log.info("alone")
+    with lines_together():
+        log.info("held")
+
+
 def test_a_block_without_lines_writes_nothing(stream: Writes) -> None:
     with lines_together():
         pass

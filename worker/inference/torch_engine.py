@@ -3,13 +3,14 @@
 import torch
 
 from worker.inference.answers import Answers, FloatArray
+from worker.inference.engines import TORCH
 from worker.inference.network import LocalEvidenceNet
 
 
 class TorchEngine:
     """A `worker.inference.engines.Engine`."""
 
-    name = "torch"
+    name = TORCH
 
     def __init__(self, network: LocalEvidenceNet, device: str) -> None:
         self.device = device
