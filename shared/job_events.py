@@ -5,17 +5,20 @@ Functions take a session and never commit.
 
 import uuid
 from collections.abc import Iterable
+from typing import cast
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
 from shared.models import JobEvent, JobStatus
 
+_LINES = insert(cast(Table, JobEvent.__table__))  # of the class it would take twice as long
+
 
 def created(session: Session, job_ids: Iterable[uuid.UUID]) -> None:
     """The first line of a job's ledger."""
-    session.execute(
-        insert(JobEvent),
+    session.connection().execute(
+        _LINES,
         [
             {"job_id": job_id, "attempt": 0, "status_to": JobStatus.QUEUED, "reason": "created"}
             for job_id in job_ids
@@ -36,4 +39,4 @@ def changed(
         for job_id, attempt in attempts
     ]
     if rows:
-        session.execute(insert(JobEvent), rows)
+        session.connection().execute(_LINES, rows)

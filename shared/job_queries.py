@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from shared.jobs import is_ready
+from shared.due_jobs import is_ready
 from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Mail, Report, Scan
 from shared.polled_jobs import PolledJob
 from shared.queue import Hint

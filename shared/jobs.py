@@ -9,17 +9,17 @@ import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Double, and_, cast, exists, func, or_, select, tuple_, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Double, Interval, and_, bindparam, cast, func, select, tuple_, update
+from sqlalchemy.orm import Session
 
 from shared import job_events
 from shared.attempts import Claim, Failure
-from shared.models import UNFINISHED, Job, JobKind, JobStatus, Lane, Stage, report_scans
+from shared.due_jobs import FRESH, SUSPECTS
+from shared.models import Job, JobKind, JobStatus, Lane, Stage
 
 WORKER_LOST = "WORKER_LOST"
 GIVEN_BACK = "given back"
 MAX_RETRY_SECONDS = 300
-_OTHER_JOB = aliased(Job)  # made once: an alias costs more than the query that it is for
 _SUBJECT_ID = func.coalesce(Job.scan_id, Job.report_id, Job.mail_id)
 _TRIES = Job.attempt - Job.spent_attempts
 _WAITED = cast(func.extract("epoch", func.now() - Job.run_after), Double)
@@ -29,6 +29,21 @@ _LOST = {
     "error_code": WORKER_LOST,
     "error_message": "The worker stopped while it worked on this job, on every attempt.",
 }
+# Made once: with each batch it would take as long as its answer.
+_CLAIM = (
+    update(Job)
+    .where(Job.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        status=JobStatus.RUNNING,
+        stage=Stage.CLAIMED,
+        attempt=Job.attempt + 1,
+        lease_owner=bindparam("owner"),
+        lease_until=func.now() + bindparam("lease", type_=Interval),
+        started_at=func.coalesce(Job.started_at, func.now()),
+    )
+    .returning(Job.id, _SUBJECT_ID, Job.attempt, _TRIES, Job.batch_id, _WAITED, Job.position)
+    .execution_options(synchronize_session=False)
+)
 
 
 def claim(
@@ -44,7 +59,8 @@ def claim_suspect(session: Session, kind: JobKind, owner: str, lease_seconds: fl
 
     Whoever takes it has nothing else in flight: what crashes beside it would use up its own attempts.
     """
-    return _claim(session, _due_ids(session, kind, limit=1, only=Job.crash_count > 0), owner, lease_seconds)
+    suspects = list(session.scalars(SUSPECTS, {"kind": kind, "limit": 1}))
+    return _claim(session, suspects, owner, lease_seconds)
 
 
 def claim_fresh(
@@ -54,56 +70,21 @@ def claim_fresh(
 
     Interactive jobs come first unless `bulk_first`.
     """
-    first, second = (Lane.BULK, Lane.INTERACTIVE) if bulk_first else (Lane.INTERACTIVE, Lane.BULK)
-    ids = _due_ids(session, kind, limit, only=and_(Job.lane == first, Job.crash_count == 0))
-    if rest := limit - len(ids):
-        ids += _due_ids(session, kind, rest, only=and_(Job.lane == second, Job.crash_count == 0))
+    ids: list[uuid.UUID] = []
+    for lane in (Lane.BULK, Lane.INTERACTIVE) if bulk_first else (Lane.INTERACTIVE, Lane.BULK):
+        if rest := limit - len(ids):
+            ids += session.scalars(FRESH, {"kind": kind, "lane": lane, "limit": rest})
     return _claim(session, ids, owner, lease_seconds)
 
 
 def _claim(session: Session, ids: Sequence[uuid.UUID], owner: str, lease_seconds: float) -> list[Claim]:
     if not ids:
         return []
-    rows = session.execute(
-        update(Job)
-        .where(Job.id.in_(ids))
-        .values(
-            status=JobStatus.RUNNING,
-            stage=Stage.CLAIMED,
-            attempt=Job.attempt + 1,
-            lease_owner=owner,
-            lease_until=func.now() + timedelta(seconds=lease_seconds),
-            started_at=func.coalesce(Job.started_at, func.now()),
-        )
-        .returning(Job.id, _SUBJECT_ID, Job.attempt, _TRIES, Job.batch_id, _WAITED, Job.position)
-        .execution_options(synchronize_session=False)
-    ).all()
+    lease = timedelta(seconds=lease_seconds)
+    rows = session.execute(_CLAIM, {"ids": ids, "owner": owner, "lease": lease}).all()
     claims = [Claim(*row[:6]) for row in sorted(rows, key=lambda row: row.position)]
     _log(session, claims, JobStatus.QUEUED, JobStatus.RUNNING, "claimed")
     return claims
-
-
-def _due_ids(session: Session, kind: JobKind, limit: int, only: ColumnElement[bool]) -> list[uuid.UUID]:
-    query = (
-        select(Job.id)
-        .where(
-            Job.kind == kind, Job.status == JobStatus.QUEUED, Job.run_after <= func.now(), only, is_ready()
-        )
-        .order_by(Job.position)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(query))
-
-
-def is_ready() -> ColumnElement[bool]:
-    """A report waits until no scan that it covers is still being worked on."""
-    return or_(
-        Job.report_id.is_(None),
-        ~exists()
-        .where(report_scans.c.report_id == Job.report_id, report_scans.c.scan_id == _OTHER_JOB.scan_id)
-        .where(_OTHER_JOB.status.in_(UNFINISHED)),
-    )
 
 
 def renew(session: Session, claims: Sequence[Claim], lease_seconds: float) -> None:

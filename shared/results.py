@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import exists, func, update
+from sqlalchemy import Table, bindparam, exists, func, update
 from sqlalchemy.orm import Session
 
 from shared import jobs
@@ -19,6 +19,25 @@ REJECTED = "rejected"  # in `review`: no brain MRI, so there is no finding at al
 UNTYPED_CLASS = "tumor"  # of models that tell tumours from none, but not from each other
 DECISION_THRESHOLD = 0.5
 _NO_TYPES = (HEALTHY_CLASS, UNTYPED_CLASS)
+
+# Made once, and for the table instead of the class: with each batch they would take as long as the update.
+_SCANS = cast(Table, Scan.__table__)
+_IS_ABOUT_IT = exists().where(
+    ScanReview.scan_id == _SCANS.c.id,
+    ScanReview.at == _SCANS.c.reviewed_at,
+    ScanReview.prediction.is_not_distinct_from(_SCANS.c.prediction),
+    ScanReview.review.is_not_distinct_from(_SCANS.c.review),
+)
+_RECORD = update(_SCANS).where(_SCANS.c.id == bindparam("row")).values(analysed_at=func.now())
+_WITHDRAW = (
+    update(_SCANS)
+    .where(
+        _SCANS.c.id.in_(bindparam("rows", expanding=True)),
+        _SCANS.c.reader_verdict.is_not(None),
+        ~_IS_ABOUT_IT,
+    )
+    .values(reader_verdict=None, reader_agrees=None, reviewed_at=None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +93,11 @@ def record(session: Session, results: Sequence[ScanResult]) -> list[ScanResult]:
     held = set(jobs.succeed(session, [result.claim for result in results]))
     kept = [result for result in results if result.claim in held]
     if kept:
-        session.execute(update(Scan), [_columns(result) for result in kept])
-        session.execute(
-            update(Scan)
-            .where(Scan.id.in_([result.claim.subject_id for result in kept]))
-            .values(analysed_at=func.now())
-            .execution_options(synchronize_session=False)
-        )
-        _withdraw_verdicts(session, [result.claim.subject_id for result in kept])
+        rows = [_columns(result) for result in kept]
+        session.connection().execute(_RECORD, rows)
+        # A verdict on what the result no longer is goes; the same, made again, needs no new one.
+        session.execute(_WITHDRAW, {"rows": [row["row"] for row in rows]})
     return kept
-
-
-def _withdraw_verdicts(session: Session, scan_ids: Sequence[int]) -> None:
-    """Of scans whose result is no longer what the reader saw: the same, made again, needs no new verdict."""
-    is_about_it = exists().where(
-        ScanReview.scan_id == Scan.id,
-        ScanReview.at == Scan.reviewed_at,
-        ScanReview.prediction.is_not_distinct_from(Scan.prediction),
-        ScanReview.review.is_not_distinct_from(Scan.review),
-    )
-    session.execute(
-        update(Scan)
-        .where(Scan.id.in_(scan_ids), Scan.reader_verdict.is_not(None), ~is_about_it)
-        .values(reader_verdict=None, reader_agrees=None, reviewed_at=None)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _columns(result: ScanResult) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def _columns(result: ScanResult) -> dict[str, Any]:
     # A word is only said where it is meant: clients paint everything that is not "Tumor" green.
     said = finding if finding is not None and finding.review is None else None
     return {
-        "id": result.claim.subject_id,
+        "row": result.claim.subject_id,
         "is_staged": False,  # the image store has the original by now
         "heatmap_path": finding.heatmap_key if finding else None,
         "overlay_path": finding.overlay_key if finding else None,

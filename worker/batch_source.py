@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from shared import jobs
@@ -28,6 +28,9 @@ from worker.traces import about_job
 BULK_EVERY = 4  # each fourth batch takes bulk work first, so that it never starves
 MOST_AHEAD = 2
 LATENCY_PER_BATCH_S = 0.1  # of the store; for each so much another batch is fetched ahead
+_ORIGINALS = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged, Scan.sha256).where(
+    Scan.id.in_(bindparam("ids", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +117,8 @@ class BatchSource:
         most = self._limit.now
         with self._services.sessions.begin() as session:
             claims, is_suspect = self._claim(session, most)
-            query = select(Scan.id, Scan.scan_id, Scan.original_path, Scan.is_staged, Scan.sha256)
-            rows = (
-                session.execute(query.where(Scan.id.in_([c.subject_id for c in claims]))).all()
-                if claims
-                else []
-            )
+            ids = [claim.subject_id for claim in claims]
+            rows = session.execute(_ORIGINALS, {"ids": ids}).all() if ids else []
         if not claims:
             return None
         self._claimed_batches += 1
