@@ -1,5 +1,6 @@
 """Any sequence of what workers, the sweeper and people do to jobs, against a model of a few lines."""
 
+import uuid
 from collections import Counter
 from dataclasses import dataclass
 
@@ -63,12 +64,12 @@ class JobMachine(RuleBasedStateMachine):
                     kind=JobKind.SCAN,
                     scan=Scan(
                         patient_id=patient.id,
-                        scan_id=f"{id(self)}-{number}",
+                        scan_id=str(uuid.uuid4()),
                         original_filename="a.png",
                         original_path="original/a.png",
                     ),
                 )
-                for number in range(JOBS)
+                for _ in range(JOBS)
             ]
             session.add_all(made)
             session.flush()
