@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import statistics
 import time
 from datetime import timedelta
 from threading import Thread
@@ -88,8 +87,8 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(services: Services) -
         return time.perf_counter() - began
 
     pairs = [(seconds("admin"), seconds("nobody")) for _ in range(9)]
-    known, unknown = (statistics.median(times) for times in zip(*pairs, strict=True))
-    assert abs(known - unknown) / known < 0.5  # 9 tries on a noisy machine; without the dummy it is 0.98
+    known, unknown = (min(times) for times in zip(*pairs, strict=True))  # other work only ever adds
+    assert abs(known - unknown) / known < 0.5  # without the dummy it is 0.98
 
 
 @pytest.mark.usefixtures("admin")
