@@ -1,6 +1,7 @@
 """An exported engine answers as what it was made of, needs no PyTorch, and is never half there."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -84,3 +85,15 @@ def test_an_export_of_something_else_is_not_used_and_goes(folder: Path) -> None:
 def test_where_nothing_can_be_written_the_model_runs_all_the_same(folder: Path) -> None:
     (folder / EXPORTS).write_text("in the way")
     assert Predictor.load(folder, "cpu", OPENVINO_INT8).engine == OPENVINO_INT8
+
+
+def test_what_a_killed_writer_left_goes_once_nobody_can_be_writing_it(folder: Path) -> None:
+    Predictor.load(folder, "cpu", OPENVINO_INT8)
+    (export,) = exports(folder)
+    recent, old = (folder / EXPORTS / f".part-{name}" for name in ("recent", "old"))
+    for part in (recent, old):
+        part.mkdir()
+        (part / "model.bin").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    Predictor.load(folder, "cpu", OPENVINO_INT8)
+    assert exports(folder) == [recent, export]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ _DEPENDS_ON = {
     "activation_ranges",
 }
 _MODEL, _WEIGHTS, _HASHES = "model.xml", "model.bin", "sha256.json"
+_PART = ".part-"  # begins the name of a folder that is being written
+_ABANDONED_S = 3600.0  # writing takes seconds
 
 log = get_logger(__name__)
 
@@ -34,6 +37,7 @@ log = get_logger(__name__)
 def exported(folder: Path, manifest: Manifest, engine: str, make: Callable[[], Any]) -> Any:
     """The OpenVINO model for `engine` of the model in `folder`; `make` makes it where there is none."""
     place = folder / EXPORTS / f"{_key(manifest, engine)}.{engine}"
+    _forget_abandoned(place.parent)
     model = _read(place)
     if model is None:
         model = make()
@@ -73,7 +77,7 @@ def _write(model: Any, place: Path) -> None:
     part = None
     try:
         place.parent.mkdir(exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+        part = Path(tempfile.mkdtemp(prefix=_PART, dir=place.parent))
         openvino.save_model(model, part / _MODEL, compress_to_fp16=False)
         hashes = [sha256_of(part / name) for name in (_MODEL, _WEIGHTS)]
         (part / _HASHES).write_text(json.dumps(hashes))
@@ -85,4 +89,12 @@ def _write(model: Any, place: Path) -> None:
         log.info("no export is kept", cause=type(error).__name__)
         if part is not None:
             with suppress(OSError):
+                shutil.rmtree(part)
+
+
+def _forget_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for part in folder.glob(f"{_PART}*"):
+        with suppress(OSError):
+            if part.stat().st_mtime < time.time() - _ABANDONED_S:
                 shutil.rmtree(part)
