@@ -26,10 +26,10 @@ def create(body: PatientBody, once: RepeatableRequest | None = None) -> Enrolled
     return _told(made)
 
 
-def update(patient_id: int, body: PatientBody) -> Patient:
-    """Replace what is known about a patient. Raises like `accounts.update_patient`."""
+def update(patient_id: int, body: PatientBody, seen: str | None = None) -> Patient:
+    """Replace what is known about a patient. Arguments and errors as of `accounts.update_patient`."""
     with services().sessions.begin() as session:
-        patient = accounts.update_patient(session, patient_id, PatientFacts(**body.model_dump()))
+        patient = accounts.update_patient(session, patient_id, PatientFacts(**body.model_dump()), seen)
         note(session, "patient.changed", f"patient:{patient.id}")
     return patient
 

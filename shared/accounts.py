@@ -1,15 +1,17 @@
 """People: the staff and the patients. Functions take a session and never commit."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shared import patient_search
-from shared.errors import ConflictError, NotFoundError
+from shared.errors import ChangedMeanwhileError, ConflictError, NotFoundError
 from shared.ids import new_patient_id
 from shared.models import Admin, AdminRole, Patient, Scan
 from shared.passwords import generate_password, hash_password
@@ -93,9 +95,23 @@ def create_patient(session: Session, facts: PatientFacts) -> tuple[Patient, Cred
     return patient, credentials
 
 
-def update_patient(session: Session, patient_id: int, facts: PatientFacts) -> Patient:
-    """Replace what is known. Raises `NotFoundError`, and `ConflictError` if the e-mail address is taken."""
-    patient = get_patient(session, patient_id)
+def version_of(known: Patient | PatientFacts) -> str:
+    """Names what is known without telling it: the same facts have the same name, others have another."""
+    facts = [getattr(known, field.name) for field in fields(PatientFacts)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def update_patient(
+    session: Session, patient_id: int, facts: PatientFacts, seen: str | None = None
+) -> Patient:
+    """Replace what is known; `seen` is the `version_of` what the caller means to replace.
+
+    Raises `NotFoundError`, `ChangedMeanwhileError` if something else is known by now, and `ConflictError` if
+    the e-mail address is taken.
+    """
+    patient = get_patient(session, patient_id, is_locked=True)
+    if seen is not None and version_of(patient) not in (seen, version_of(facts)):
+        raise ChangedMeanwhileError("Somebody else has changed this patient's facts meanwhile.")
     _write(patient, facts)
     _flush(session, _TAKEN)
     session.refresh(patient)
@@ -125,9 +141,10 @@ def page(
     return list(session.scalars(query))
 
 
-def get_patient(session: Session, patient_id: int) -> Patient:
-    """Raises `NotFoundError` if there is no such patient."""
-    patient = session.get(Patient, patient_id)
+def get_patient(session: Session, patient_id: int, is_locked: bool = False) -> Patient:
+    """Raises `NotFoundError` if there is no such patient. `is_locked`: nobody else changes it meanwhile."""
+    lock = {"key_share": True} if is_locked else None  # scans may still be added
+    patient = session.get(Patient, patient_id, with_for_update=lock)
     if patient is None:
         raise NotFoundError("Patient not found")
     return patient

@@ -61,6 +61,10 @@ class ConflictError(BrainScanError):
     code = "CONFLICT_ERROR"
 
 
+class ChangedMeanwhileError(ConflictError):
+    """What was to be replaced is no longer what the caller had seen."""
+
+
 class RepeatedRequestError(ConflictError):
     """The same request, under the same idempotency key, has made its work a moment ago."""
 

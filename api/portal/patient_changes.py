@@ -1,6 +1,6 @@
 """Making a patient, changing what is known, and giving a new password: pages for admins."""
 
-from flask import Response
+from flask import Response, request
 from pydantic import ValidationError as PydanticError
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -12,7 +12,7 @@ from api.portal.pages import go_to, page_blueprint, show
 from api.wiring import services
 from shared import accounts, mails
 from shared.enrolment import Enrolled
-from shared.errors import ConflictError, RepeatedRequestError
+from shared.errors import ChangedMeanwhileError, ConflictError, RepeatedRequestError
 from shared.models import Patient
 
 SENT_BEFORE = mark("This form was sent before with other facts. Check them and send it again.")
@@ -54,20 +54,25 @@ def create_patient() -> WerkzeugResponse:
 def edit_patient(patient_id: int) -> Response:
     """The form with what is known."""
     patient = _patient(patient_id)
-    return _edit_page(patient, patient_form.known(patient))
+    return _edit_page(patient, patient_form.known(patient), accounts.version_of(patient))
 
 
 @blueprint.post("/patients/<int:patient_id>/edit")
 def update_patient(patient_id: int) -> WerkzeugResponse:
-    """Replace what is known, or say at each field what is wrong."""
+    """Replace what is known, or say at each field what is wrong, or what somebody else wrote meanwhile."""
+    seen = request.form.get("seen")
     try:
-        patient_acts.update(patient_id, patient_form.read())
+        patient_acts.update(patient_id, patient_form.read(), seen)
     except PydanticError as error:
         wrong = patient_form.wrong_fields(error)
-        return _edit_page(_patient(patient_id), patient_form.typed(), 400, wrong)
+        return _edit_page(_patient(patient_id), patient_form.typed(), seen, 400, wrong)
+    except ChangedMeanwhileError:
+        patient = _patient(patient_id)
+        wrong = patient_form.changed_fields(patient)
+        return _edit_page(patient, patient_form.typed(), accounts.version_of(patient), 409, wrong)
     except ConflictError:
         wrong = {"email": gettext(patient_form.TAKEN)}
-        return _edit_page(_patient(patient_id), patient_form.typed(), 409, wrong)
+        return _edit_page(_patient(patient_id), patient_form.typed(), seen, 409, wrong)
     return go_to("staff_patient_pages.show_patient", patient_id=patient_id, saved=1)
 
 
@@ -101,13 +106,24 @@ def _patient(patient_id: int) -> Patient:
 
 
 def _new_page(filled: dict[str, str], status: int = 200, wrong: dict[str, str] | None = None) -> Response:
-    return show("new_patient.html", status, filled=filled, wrong=wrong or {}, once=form_key.new())
+    return _show_form("new_patient.html", status, filled, wrong, once=form_key.new())
 
 
 def _edit_page(
-    patient: Patient, filled: dict[str, str], status: int = 200, wrong: dict[str, str] | None = None
+    patient: Patient,
+    filled: dict[str, str],
+    seen: str | None,
+    status: int = 200,
+    wrong: dict[str, str] | None = None,
 ) -> Response:
-    return show("edit_patient.html", status, patient=patient, filled=filled, wrong=wrong or {})
+    """`seen` is the `accounts.version_of` the facts that the form replaces."""
+    return _show_form("edit_patient.html", status, filled, wrong, patient=patient, seen=seen)
+
+
+def _show_form(
+    template: str, status: int, filled: dict[str, str], wrong: dict[str, str] | None, **context: object
+) -> Response:
+    return show(template, status, filled=filled, wrong=wrong or {}, genders=patient_form.GENDERS, **context)
 
 
 def _show_once(made: Enrolled, is_new: bool) -> Response:

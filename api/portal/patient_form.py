@@ -9,7 +9,14 @@ from shared.models import Patient
 
 FIELDS = tuple(PatientBody.model_fields)
 TAKEN = mark("A patient with this e-mail address exists already.")
+CHANGED = mark(
+    "Somebody else has changed these facts since you opened the page. "
+    "Look at the marked fields, then save again."
+)
+STORED = mark("Stored now: %(value)s")
+NOTHING = mark("Stored now: nothing")
 EMPTY = mark("Please fill in this field.")
+GENDERS = {"": mark("not said"), "Female": mark("female"), "Male": mark("male"), "Other": mark("other")}
 WRONG = {
     "name": mark("A name is one line of at most 200 characters."),
     "email": mark("This is not an e-mail address."),
@@ -22,15 +29,20 @@ WRONG = {
 
 def read() -> PatientBody:
     """What was sent. Raises pydantic's `ValidationError`; `wrong_fields` has words for it."""
-    return PatientBody.model_validate(
-        {name: text.replace("\r\n", "\n") for name, text in request.form.items()}  # as browsers end lines
-    )
+    return PatientBody.model_validate({name: _lines(text) for name, text in request.form.items()})
 
 
 def wrong_fields(error: PydanticError) -> dict[str, str]:
     """What to say at each field that is wrong."""
     wrong = [str(problem["loc"][0]) for problem in error.errors(include_input=False, include_url=False)]
     return {name: gettext(WRONG[name] if request.form.get(name, "").strip() else EMPTY) for name in wrong}
+
+
+def changed_fields(patient: Patient) -> dict[str, str]:
+    """What to say at each field where something else is stored than was sent."""
+    stored = known(patient)
+    differing = [name for name, text in typed().items() if _lines(text).strip() != stored.get(name, "")]
+    return {"form": gettext(CHANGED), **{name: _stored(name, stored.get(name, "")) for name in differing}}
 
 
 def typed() -> dict[str, str]:
@@ -41,3 +53,15 @@ def typed() -> dict[str, str]:
 def known(patient: Patient) -> dict[str, str]:
     """The form as it is filled in at first."""
     return {name: str(value) for name in FIELDS if (value := getattr(patient, name)) is not None}
+
+
+def _stored(name: str, value: str) -> str:
+    if not value:
+        return str(gettext(NOTHING))
+    shown = gettext(GENDERS[value]) if name == "gender" and value in GENDERS else value
+    return str(gettext(STORED, value=shown))
+
+
+def _lines(text: str) -> str:
+    """Browsers end lines in their own way."""
+    return text.replace("\r\n", "\n")

@@ -17,6 +17,7 @@ PATIENTS = "/portal/patients"
 NEW = f"{PATIENTS}/new"
 FACTS = {"name": "Nora Øster_berg", "email": "nora@example.org", "once": "a key of this form"}
 PASSWORD = re.compile(r'<code id="password">([^<]+)</code>')
+SEEN = re.compile(r'name="seen" value="([^"]+)"')
 NAMES = re.compile(r'<a class="cut" href="/portal/patients/\d+">([^<]+)</a>')
 
 
@@ -167,6 +168,32 @@ def test_facts_are_changed_by_admins(admin: FlaskClient, reader: FlaskClient, se
     assert "The facts are saved." in admin.get(saved.location).text
     assert [(one.name, one.age) for one in patients_of(services)] == [("Ada Lovelace", 36)]
     assert edit not in reader.get(f"{PATIENTS}/{made['id']}").text
+
+
+def test_what_somebody_else_changed_meanwhile_is_shown_and_not_lost(
+    admin: FlaskClient, services: Services
+) -> None:
+    [made] = add(admin, "Ada")
+    edit = f"{PATIENTS}/{made['id']}/edit"
+    [seen] = SEEN.findall(admin.get(edit).text)
+    facts = {"name": "Ada", "email": made["email"], "address": "Street 1\r\nTown"}
+    theirs = {**facts, "seen": seen, "phone": "+49 30 1234567", "gender": "Female"}
+    assert admin.post(edit, data=theirs).status_code == 303
+    assert admin.post(edit, data=theirs).status_code == 303, "a second click is no other person"
+    ours = {**facts, "seen": seen, "phone": "+49 40 7654321"}
+    bad = admin.post(edit, data={**ours, "name": " "})
+    assert (bad.status_code, SEEN.findall(bad.text)) == (400, [seen]), "a mistake does not make us see theirs"
+    refused = admin.post(edit, data=ours)
+    assert refused.status_code == 409
+    assert "Somebody else has changed these facts" in refused.text
+    assert "Stored now: +49 30 1234567" in refused.text
+    assert "Stored now: female" in refused.text
+    assert wrong_fields(refused) == {"phone", "gender"}
+    assert 'value="+49 40 7654321"' in refused.text, "what was typed is not lost either"
+    assert [(one.phone, one.gender) for one in patients_of(services)] == [("+49 30 1234567", "Female")]
+    [now] = SEEN.findall(refused.text)
+    assert admin.post(edit, data={**ours, "seen": now}).status_code == 303
+    assert [(one.phone, one.gender) for one in patients_of(services)] == [("+49 40 7654321", None)]
 
 
 def test_a_new_password_is_made_once(admin: FlaskClient) -> None:
