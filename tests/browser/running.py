@@ -1,5 +1,7 @@
 """What the browser tests run against, and where their pictures are kept."""
 
+import os
+import signal
 from dataclasses import dataclass
 
 from stack.access import Access
@@ -18,3 +20,9 @@ class Running:
     frontend: str
     access: Access
     stack: Stack
+
+    def signal_scan_worker(self, number: signal.Signals) -> None:
+        """To the whole family."""
+        (worker,) = [one for one in self.stack.status()["processes"] if one["role"] == "scan-worker"]
+        for pid in (worker["pid"], *worker["children"]):
+            os.kill(pid, number)

@@ -1,6 +1,5 @@
 """A clinic's day: twenty slices are dropped, a worker dies, and the patient reads the report."""
 
-import os
 import re
 import signal
 from pathlib import Path
@@ -39,7 +38,7 @@ def test_from_twenty_dropped_slices_to_the_report_that_the_patient_reads(
         drop_slices(page)
         page.locator("#send").click()
         page.locator("#uploads .badge", has_text="Tumour").first.wait_for()
-        kill_scan_worker(running)
+        running.signal_scan_worker(signal.SIGKILL)  # its supervisor starts another
         page.locator("#news", has_text=f"Done: {NUMBER} analysed, 0 not.").wait_for(state="attached")
         shoot(page, "twenty-uploaded")
         read_a_scan(page)
@@ -71,13 +70,6 @@ def create_patient(page: "Page") -> PatientLogin:
 def drop_slices(page: "Page") -> None:
     samples = [path.read_bytes() for path in SAMPLES]
     drop_files(page, [(f"slice-{number:02}.png", samples[number % len(samples)]) for number in range(NUMBER)])
-
-
-def kill_scan_worker(running: Running) -> None:
-    """The whole family; its supervisor starts another, which takes the work over when the lease is out."""
-    (worker,) = [one for one in running.stack.status()["processes"] if one["role"] == "scan-worker"]
-    for pid in (worker["pid"], *worker["children"]):
-        os.kill(pid, signal.SIGKILL)
 
 
 def read_a_scan(page: "Page") -> None:

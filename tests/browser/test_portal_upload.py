@@ -1,7 +1,10 @@
 """The staff's uploads in a browser: from dropped files to results, lost connections, cancelling, barriers."""
 
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -116,6 +119,48 @@ def test_what_gets_lost_on_the_way_is_sent_again_and_makes_nothing_twice(
     page.get_by_role("heading", name="Many slices").wait_for()
     page.locator(".so-far", has_text="20 of 20").wait_for()
     assert_no_barriers(page)
+
+
+def test_what_was_not_taken_is_sent_again_and_what_failed_is_analysed_again(
+    upload_page: "tuple[Page, Watch]", running: Running
+) -> None:
+    page, watch = upload_page
+    originals = running.stack.state.root / "images" / "original"
+
+    def refuse(route: "Route") -> None:
+        watch.provoke(401, urlsplit(route.request.url).path)
+        route.fulfill(status=401, json={"success": False, "error": "Please sign in."})
+
+    page.route("**/api/admin/scans/upload", refuse)
+    page.locator("#files").set_input_files(made(1))
+    page.locator("#send").click()
+    page.locator("#left", has_text="Done: 0 analysed, 1 not.").wait_for()
+    page.get_by_text("You are signed out.").wait_for()
+    assert_no_barriers(page)
+    page.unroute("**/api/admin/scans/upload")
+
+    before = set(originals.rglob("*.png"))
+    with stopped_worker(running):  # so that the original can go missing before it is read
+        with page.expect_response("**/api/admin/scans/upload"):
+            page.locator("#resend").click()
+        [original] = set(originals.rglob("*.png")) - before
+        original.rename(original.with_suffix(".away"))
+    page.locator("#uploads [data-state]", has_text="Failed").wait_for()
+    assert_no_barriers(page)
+    shoot(page, "failed")
+    original.with_suffix(".away").rename(original)
+    page.locator("#retry").click()
+    page.locator("#left", has_text="Done: 1 analysed, 0 not.").wait_for()
+    assert page.locator("#retry").is_hidden()
+
+
+@contextmanager
+def stopped_worker(running: Running) -> Iterator[None]:
+    running.signal_scan_worker(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        running.signal_scan_worker(signal.SIGCONT)
 
 
 def test_the_rest_can_be_cancelled_and_the_page_warns_before_it_is_left(
