@@ -30,6 +30,8 @@ COLUMNS = (
     "error_message",
     "created_at",
     "analysed_at",
+    "reader_verdict",
+    "reviewed_at",
 )
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -61,6 +63,8 @@ def _values(scan: Scan, job: Job, identifier: str) -> Sequence[Any]:
         job.error_message,
         iso(job.created_at),
         iso(scan.analysed_at),
+        scan.reader_verdict,
+        iso(scan.reviewed_at),
     )
 
 

@@ -1,5 +1,6 @@
 """Verdicts of readers beside the model's results: what is kept, what counts, and what is refused."""
 
+import csv
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,9 @@ from shared.models import AuditEvent, Job, ReaderVerdict, Scan, ScanReview
 from shared.retention import forget
 from shared.reviews import Reading
 from shared.services import Services
-from tests.fakes import MadeUpModel
+from tests.fakes import MadeUpModel, picture
 from tests.integration.portal import upload
+from tests.integration.sending import add, new_batch
 from worker.pipeline import ScanPipeline
 from worker.rendering import ReportRenderer
 
@@ -205,6 +207,22 @@ def test_the_worklist_has_the_undecided_oldest_first_in_pages(
     send(reader, 1, "No Tumor", "a vessel")
     stats = admin.get("/api/admin/dashboard").json["data"]["review_stats"]
     assert stats == {"waiting": 2, "reviewed": 2, "agreed": 0, "overridden": 1}
+
+
+def test_the_table_of_a_batch_says_what_the_reader_said(
+    admin: FlaskClient, reader: FlaskClient, patient_id: int, pipeline: ScanPipeline
+) -> None:
+    batch = new_batch(admin)
+    add(admin, batch, patient_id, ("read.png", picture(101)), ("unread.png", picture(102)))
+    pipeline.drain()
+    said = send(reader, 1, "No Tumor", "a private remark").json["data"]
+    table = admin.get(f"/api/batches/{batch}/results.csv").text
+    rows = csv.DictReader(table.splitlines())
+    assert [(row["prediction"], row["reader_verdict"], row["reviewed_at"]) for row in rows] == [
+        ("Tumor", "No Tumor", said["at"]),
+        ("Tumor", "", ""),
+    ]
+    assert "private" not in table
 
 
 def test_the_worklist_and_its_length_come_from_partial_indexes(services: Services, patient_id: int) -> None:
