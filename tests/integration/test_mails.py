@@ -32,7 +32,8 @@ from tests.mail_server import (
 from worker.mailing import MailSender
 
 GENERATED = "geheimes Passw0rt"
-SHORT_S = 0.5
+SHORT_S = 0.5  # for servers that never answer
+PATIENCE_S = 20.0  # for those that do, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +58,16 @@ def configured(settings: Settings, server: MailServer, **changes: object) -> Set
             "smtp_password": SecretStr(PASSWORD),
             "smtp_security": server.security,
             "smtp_ca_file": str(server.certificate.chain),
-            "smtp_timeout_seconds": SHORT_S,
+            "smtp_timeout_seconds": PATIENCE_S,
             "portal_url": "https://portal.example.org/?a=1&b=2",
             "retry_seconds": 0.0,
             **changes,
         }
     )
+
+
+def hanging_at(port: int, settings: Settings, server: MailServer) -> Settings:
+    return configured(settings, server, smtp_port=port, smtp_timeout_seconds=SHORT_S)
 
 
 @pytest.fixture
@@ -208,7 +213,7 @@ def test_a_server_that_hangs_costs_one_short_try_and_then_a_rest(
     with_mail: Services, server: MailServer
 ) -> None:
     with silent_server() as port:
-        hanging = replace(with_mail, settings=configured(with_mail.settings, server, smtp_port=port))
+        hanging = replace(with_mail, settings=hanging_at(port, with_mail.settings, server))
         with hanging.sessions.begin() as session:
             patients = [add_patient(session, word) for word in ("ada", "bob", "eve")]
         waiting = [queue_mail(hanging, patient) for patient in patients]
@@ -229,13 +234,15 @@ def test_a_mail_goes_out_once_its_server_is_back(
 ) -> None:
     server.stop()
     job_id = queue_mail(with_mail, patient)
-    sender = MailSender(with_mail)
+    rest = 2.0  # after no answer, as long as one try
+    settings = configured(with_mail.settings, server, smtp_timeout_seconds=rest)
+    sender = MailSender(replace(with_mail, settings=settings))
     try:
         assert sender.drain() == 1
         waiting = job_of(with_mail, job_id)
         assert (waiting.status, waiting.error_code) == (JobStatus.QUEUED, "MAIL_UNREACHABLE")
         server.start()
-        time.sleep(SHORT_S)
+        time.sleep(rest)
         assert sender.drain() == 1
     finally:
         sender.close()
@@ -425,7 +432,7 @@ def test_no_transaction_is_open_while_the_mail_server_is_talked_to(
         open_ones.append(session.execute(text(query)).scalar_one())
 
     with silent_server() as port:
-        hanging = replace(with_mail, settings=configured(with_mail.settings, server, smtp_port=port))
+        hanging = replace(with_mail, settings=hanging_at(port, with_mail.settings, server))
         queue_mail(hanging, patient)
         talking = threading.Thread(target=drain, args=(hanging,))
         talking.start()
