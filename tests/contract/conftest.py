@@ -8,7 +8,8 @@ from shared.storage.s3 import Bucket, S3Connection, S3Store
 from tests.servers.cloudinary import FakeCloudinary
 from tests.servers.s3 import S3Server
 
-TIMEOUT_S = 0.4
+TIMEOUT_S = 5.0
+SHORT_S = 0.4  # for servers that are told to stall
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,11 @@ def cloudinary_store(cloudinary_account: CloudinaryAccount) -> CloudinaryStore:
 
 
 @pytest.fixture
+def hasty_cloudinary_store(cloudinary_account: CloudinaryAccount) -> CloudinaryStore:
+    return CloudinaryStore(cloudinary_account, "images", SHORT_S, connections=4)
+
+
+@pytest.fixture
 def bucket(s3_server: S3Server) -> Bucket:
     return Bucket(
         s3_server.bucket,
@@ -42,3 +48,8 @@ def bucket(s3_server: S3Server) -> Bucket:
 @pytest.fixture
 def s3_store(bucket: Bucket) -> S3Store:
     return S3Store(S3Connection(bucket, TIMEOUT_S, connections=4), "reports", "reports/", link_seconds=300)
+
+
+@pytest.fixture
+def hasty_s3_store(bucket: Bucket) -> S3Store:
+    return S3Store(S3Connection(bucket, SHORT_S, connections=4), "reports", "reports/", link_seconds=300)

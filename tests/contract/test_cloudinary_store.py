@@ -14,7 +14,7 @@ from PIL import Image
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
 from shared.storage.cloudinary import CloudinaryAccount, CloudinaryStore
-from tests.contract.conftest import TIMEOUT_S
+from tests.contract.conftest import SHORT_S, TIMEOUT_S
 from tests.fakes import picture
 from tests.servers.cloudinary import FakeCloudinary
 from tests.servers.loopback import Answer, Fault
@@ -47,7 +47,7 @@ PASSING = {
     "another public id": changed(public_id="brain_tumor_scans/other"),
     "another etag": changed(etag="0" * 32),
     "fewer bytes": changed(bytes=1),
-    "a stall": Fault(stall_s=4 * TIMEOUT_S),
+    "a stall": Fault(stall_s=4 * SHORT_S),
     "a connection that breaks half way": Fault(is_reset=True),
     "an answer that trickles": Fault(Answer(200, bytes(100_000)), trickle_s=0.05),
 }
@@ -55,15 +55,15 @@ PASSING = {
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
 def test_an_upload_survives_one_fault_and_gives_up_after_three(
-    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
+    hasty_cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
 ) -> None:
     cloudinary_server.faults += [fault]
-    cloudinary_store.put(KEY, picture(), "image/png")
+    hasty_cloudinary_store.put(KEY, picture(), "image/png")
     assert len(cloudinary_server.requests) == 2
     assert cloudinary_server.assets[PUBLIC_ID].data == picture()
     cloudinary_server.faults += [fault] * ATTEMPTS
     with pytest.raises(StorageError) as caught:
-        cloudinary_store.put(KEY, picture(), "image/png")
+        hasty_cloudinary_store.put(KEY, picture(), "image/png")
     assert caught.value.retryable
     assert len(cloudinary_server.requests) == 2 + ATTEMPTS
     assert cloudinary_server.faults == []
@@ -81,19 +81,19 @@ DELIVERY_FAULTS = {
 
 @pytest.mark.parametrize("fault", DELIVERY_FAULTS.values(), ids=DELIVERY_FAULTS.keys())
 def test_a_download_survives_one_fault_and_gives_up_after_three(
-    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
+    hasty_cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
 ) -> None:
     noise = Image.effect_noise((60, 60), 80)
     file = io.BytesIO()
     noise.save(file, "PNG")
-    cloudinary_store.put(KEY, file.getvalue(), "image/png")
+    hasty_cloudinary_store.put(KEY, file.getvalue(), "image/png")
     cloudinary_server.faults += [fault]
     cloudinary_server.requests.clear()
-    assert cloudinary_store.get(KEY) == file.getvalue()
+    assert hasty_cloudinary_store.get(KEY) == file.getvalue()
     assert len(cloudinary_server.requests) == 2
     cloudinary_server.faults += [fault] * ATTEMPTS
     with pytest.raises(StorageError) as caught:
-        cloudinary_store.get(KEY)
+        hasty_cloudinary_store.get(KEY)
     assert caught.value.retryable
     assert len(cloudinary_server.requests) == 2 + ATTEMPTS
 
@@ -255,12 +255,12 @@ def test_being_up_is_asked_rarely_and_too_many_questions_are_no_outage(
     assert [request.path for request in cloudinary_server.requests] == ["/v1_1/demo-cloud/ping"]
 
 
-@pytest.mark.parametrize("fault", [status(500), Fault(stall_s=4 * TIMEOUT_S), status(401)])
+@pytest.mark.parametrize("fault", [status(500), Fault(stall_s=4 * SHORT_S), status(401)])
 def test_a_store_that_does_not_answer_is_not_up(
-    cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
+    hasty_cloudinary_store: CloudinaryStore, cloudinary_server: FakeCloudinary, fault: Fault
 ) -> None:
     cloudinary_server.faults.append(fault)
-    assert cloudinary_store.is_up() is False
+    assert hasty_cloudinary_store.is_up() is False
 
 
 def test_what_is_deleted_is_gone_and_an_unclear_answer_is_asked_again(

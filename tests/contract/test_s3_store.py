@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import ObjectNotFoundError, StorageError, StoreRefusedError
 from shared.storage.s3 import Bucket, S3Connection, S3Store
-from tests.contract.conftest import TIMEOUT_S
+from tests.contract.conftest import SHORT_S, TIMEOUT_S
 from tests.servers.loopback import Answer, Fault
 from tests.servers.s3 import S3Server
 
@@ -34,15 +34,15 @@ def _without_etag(answer: Answer) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name.lower() != "etag"}
 
 
-def store_of(bucket: Bucket, link_seconds: int = 300, timeout_s: float = TIMEOUT_S) -> S3Store:
-    return S3Store(S3Connection(bucket, timeout_s, 4), "reports", "reports/", link_seconds)
+def store_of(bucket: Bucket, link_seconds: int = 300) -> S3Store:
+    return S3Store(S3Connection(bucket, TIMEOUT_S, 4), "reports", "reports/", link_seconds)
 
 
 BOTH = {
     "HTTP 500": refusal(500, "InternalError"),
     "HTTP 503": refusal(503, "SlowDown"),
     "HTTP 429": refusal(429, "TooManyRequests"),
-    "a stall": Fault(stall_s=4 * TIMEOUT_S),
+    "a stall": Fault(stall_s=4 * SHORT_S),
 }
 UPLOAD_FAULTS = BOTH | {
     "200 that confirms nothing": Fault(Answer(200)),
@@ -59,30 +59,30 @@ DOWNLOAD_FAULTS = BOTH | {
 
 @pytest.mark.parametrize("fault", UPLOAD_FAULTS.values(), ids=UPLOAD_FAULTS.keys())
 def test_an_upload_survives_one_fault_and_gives_up_after_three(
-    s3_store: S3Store, s3_server: S3Server, fault: Fault
+    hasty_s3_store: S3Store, s3_server: S3Server, fault: Fault
 ) -> None:
     s3_server.faults += [fault]
-    s3_store.put(KEY, PDF, "application/pdf")
+    hasty_s3_store.put(KEY, PDF, "application/pdf")
     assert len(s3_server.requests) == 2
     s3_server.faults += [fault] * ATTEMPTS
     with pytest.raises(StorageError) as caught:
-        s3_store.put(KEY, PDF, "application/pdf")
+        hasty_s3_store.put(KEY, PDF, "application/pdf")
     assert caught.value.retryable
     assert len(s3_server.requests) == 2 + ATTEMPTS
 
 
 @pytest.mark.parametrize("fault", DOWNLOAD_FAULTS.values(), ids=DOWNLOAD_FAULTS.keys())
 def test_a_download_survives_one_fault_and_gives_up_after_three(
-    s3_store: S3Store, s3_server: S3Server, fault: Fault
+    hasty_s3_store: S3Store, s3_server: S3Server, fault: Fault
 ) -> None:
-    s3_store.put(KEY, PDF, "application/pdf")
+    hasty_s3_store.put(KEY, PDF, "application/pdf")
     s3_server.requests.clear()
     s3_server.faults += [fault]
-    assert s3_store.get(KEY) == PDF
+    assert hasty_s3_store.get(KEY) == PDF
     assert len(s3_server.requests) == 2
     s3_server.faults += [fault] * ATTEMPTS
     with pytest.raises(StorageError) as caught:
-        s3_store.get(KEY)
+        hasty_s3_store.get(KEY)
     assert caught.value.retryable
     assert len(s3_server.requests) == 2 + ATTEMPTS
 
@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there_is_an_outage(bucket: Bucket) -> None:
 
 
 def test_retry_after_is_waited_for_within_patience(bucket: Bucket, s3_server: S3Server) -> None:
-    store = store_of(bucket, timeout_s=2)
+    store = store_of(bucket)
     s3_server.faults.append(refusal(503, "SlowDown", Retry_After="1"))
     began = time.monotonic()
     store.put(KEY, PDF, "application/pdf")
@@ -198,11 +198,11 @@ def test_only_the_signed_address_delivers(s3_store: S3Store) -> None:
 
 
 def test_a_link_ends_and_a_new_one_takes_its_place(bucket: Bucket) -> None:
-    store = store_of(bucket, link_seconds=2)
+    store = store_of(bucket, link_seconds=4)
     store.put(KEY, PDF, "application/pdf")
     link = store.link(KEY)
     assert httpx.get(link).status_code == 200
-    time.sleep(3.1)
+    time.sleep(5.1)
     assert httpx.get(link).status_code == 403
     assert httpx.get(store.link(KEY)).status_code == 200
 

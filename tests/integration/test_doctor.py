@@ -224,7 +224,7 @@ def mail_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mai
         "SMTP_USERNAME": LOGIN,
         "SMTP_PASSWORD": PASSWORD,
         "SMTP_CA_FILE": str(server.certificate.chain),
-        "SMTP_TIMEOUT_SECONDS": "2",
+        "SMTP_TIMEOUT_SECONDS": "20",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)

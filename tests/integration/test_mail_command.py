@@ -18,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "SMTP_USERNAME": LOGIN,
         "SMTP_PASSWORD": PASSWORD,
         "SMTP_CA_FILE": str(made.certificate.chain),
-        "SMTP_TIMEOUT_SECONDS": "2",
+        "SMTP_TIMEOUT_SECONDS": "20",
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
