@@ -1,5 +1,6 @@
 """What people do on the product's own pages, and who looks at them."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,11 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 WIDER_THAN_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 SLICES = [DEFAULT_SAMPLES / f"phantom_{name}.png" for name in ("01_no_tumor", "05_ring_lesion")]
 PASSWORD = "a longer phrase of my own"
-DROP = """async ([transfer, files]) => {
-  for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+DROP = """([transfer, files]) => {
+  for (const [name, data] of files) {
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([bytes], name));
+  }
 }"""
 
 
@@ -95,7 +99,7 @@ def sign_in_as_staff(page: "Page", running: Running) -> None:
 def drop_files(page: "Page", files: Sequence[tuple[str, bytes]]) -> None:
     """Onto the upload page, as if they had been dragged there; by name and content."""
     transfer = page.evaluate_handle("new DataTransfer()")
-    page.evaluate(DROP, [transfer, [[name, list(data)] for name, data in files]])
+    page.evaluate(DROP, [transfer, [[name, b64encode(data).decode()] for name, data in files]])
     page.dispatch_event("[data-drop]", "drop", {"dataTransfer": transfer})
     page.locator("#send").wait_for()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stack.settings import DEFAULT_SAMPLES
 from tests.browser.portal import (
     PASSWORD,
+    PATIENCE_MS,
     PatientLogin,
     assert_no_barriers,
     drop_files,
@@ -36,10 +37,11 @@ def test_from_twenty_dropped_slices_to_the_report_that_the_patient_reads(
         login = create_patient(page)
         page.get_by_role("link", name="Upload scans").first.click()
         drop_slices(page)
-        page.locator("#send").click()
-        page.locator("#uploads .badge", has_text="Tumour").first.wait_for()
-        running.signal_scan_worker(signal.SIGKILL)  # its supervisor starts another
-        page.locator("#news", has_text=f"Done: {NUMBER} analysed, 0 not.").wait_for(state="attached")
+        with page.expect_response("**/api/batches/*/scans"):
+            page.locator("#send").click()
+        running.signal_scan_worker(signal.SIGKILL)  # its supervisor starts another, which loads its model
+        done = page.locator("#news", has_text=f"Done: {NUMBER} analysed, 0 not.")
+        done.wait_for(state="attached", timeout=3 * PATIENCE_MS)
         shoot(page, "twenty-uploaded")
         read_a_scan(page)
         make_report(page)
