@@ -41,8 +41,13 @@ def wrong_fields(error: PydanticError) -> dict[str, str]:
 def changed_fields(patient: Patient) -> dict[str, str]:
     """What to say at each field where something else is stored than was sent."""
     stored = known(patient)
-    differing = [name for name, text in typed().items() if _lines(text).strip() != stored.get(name, "")]
-    return {"form": gettext(CHANGED), **{name: _stored(name, stored.get(name, "")) for name in differing}}
+    wrong = {"form": gettext(CHANGED)}
+    for name, text in typed().items():
+        value = stored.get(name, "")
+        if _lines(text).strip() != value:
+            shown = gender_word(value) if name == "gender" else value
+            wrong[name] = gettext(STORED, value=shown) if shown else gettext(NOTHING)
+    return wrong
 
 
 def typed() -> dict[str, str]:
@@ -55,11 +60,11 @@ def known(patient: Patient) -> dict[str, str]:
     return {name: str(value) for name in FIELDS if (value := getattr(patient, name)) is not None}
 
 
-def _stored(name: str, value: str) -> str:
-    if not value:
-        return str(gettext(NOTHING))
-    shown = gettext(GENDERS[value]) if name == "gender" and value in GENDERS else value
-    return str(gettext(STORED, value=shown))
+def gender_word(gender: str | None) -> str:
+    """In the page's language if it is one of the form's, else as it was taken over; empty if nobody said."""
+    if not gender:
+        return ""
+    return str(gettext(GENDERS[gender])) if gender in GENDERS else gender
 
 
 def _lines(text: str) -> str:

@@ -13,6 +13,7 @@ from api.portal import form_key, sealed_search
 from api.portal.language import gettext
 from api.portal.lists import position, split
 from api.portal.pages import go_to, page_blueprint, show
+from api.portal.patient_form import gender_word
 from api.portal.report_words import report_view
 from api.portal.staff_scan_words import staff_line
 from api.schemas.fields import Line, Request
@@ -72,6 +73,7 @@ def show_patient(patient_id: int) -> Response:
     return show(
         "patient.html",
         patient=patient,
+        gender=gender_word(patient.gender),
         scans=lines,
         scan_count=number,
         older=older,

@@ -180,6 +180,7 @@ def test_what_somebody_else_changed_meanwhile_is_shown_and_not_lost(
     theirs = {**facts, "seen": seen, "phone": "+49 30 1234567", "gender": "Female"}
     assert admin.post(edit, data=theirs).status_code == 303
     assert admin.post(edit, data=theirs).status_code == 303, "a second click is no other person"
+    assert "<dd>female</dd>" in admin.get(f"{PATIENTS}/{made['id']}").text
     ours = {**facts, "seen": seen, "phone": "+49 40 7654321"}
     bad = admin.post(edit, data={**ours, "name": " "})
     assert (bad.status_code, SEEN.findall(bad.text)) == (400, [seen]), "a mistake does not make us see theirs"
